@@ -1,0 +1,209 @@
+"""Denoiser, the contract that every method keeps, and its Result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+import warnings as python_warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hush.errors import HushError, HushWarning, unknown
+from hush.image import Array, Image, as_image, cast
+
+Images = Sequence[Image | Array] | Image | Array
+Report = Callable[..., None]
+
+
+@dataclass
+class Result:
+    """What a run gives.
+
+    Attributes
+    ----------
+    image : Image
+        The denoised image: same axes, shape, dtype, range, scale and metadata as the noisy one.
+    std : Image or None
+        Standard deviation a pixel, in image units, where the method knows it.
+    info : dict
+        ``method, settings, reason, seed, steps, seconds, device, precision, axes, ndim, warnings, loss``.
+    """
+
+    image: Image
+    std: Image | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, eq=False)
+class Denoiser:
+    """A method that removes noise: scikit-learn's contract.
+
+    The constructor stores its arguments and does nothing else; `fit` learns, what it learned ends
+    in ``_``; `denoise` and `run` apply it.
+
+    Attributes
+    ----------
+    needs : str
+        What `fit` must be given: ``"nothing"``, ``"noisy"``, ``"noisy pairs"``, ``"clean"``, ``"noisy and clean"``.
+    scope : str
+        ``"collection"``: fit on many, apply to new ones; ``"image"``: fits each image by itself.
+    fixed_size : tuple or None
+        The only size it takes, for a method that cannot be tiled.
+    """
+
+    needs: ClassVar[str] = "noisy"
+    scope: ClassVar[str] = "collection"
+    fixed_size: ClassVar[tuple[int, ...] | None] = None
+
+    ndim: int = 2
+    joint_channels: bool = False
+    strength: float = 1.0
+    seed: int = 0
+
+    @classmethod
+    def settings_of(cls) -> dict[str, dataclasses.Field[Any]]:
+        """The constructor's arguments by name."""
+        return {item.name: item for item in dataclasses.fields(cls) if item.init}
+
+    @classmethod
+    def from_text(cls, pairs: Sequence[str], **known: Any) -> Self:
+        """Build from ``name=value`` texts, each checked against the constructor.
+
+        Raises
+        ------
+        HushError
+            For an unknown name (with "did you mean") or a value of the wrong type.
+        """
+        hints = typing.get_type_hints(cls)
+        for pair in pairs:
+            name, equals, text = pair.partition("=")
+            name = name.strip().replace("-", "_")
+            if not equals:
+                raise HushError(f"--set takes name=value, and was given {pair!r}")
+            if name not in cls.settings_of():
+                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of())
+            known[name] = parse(name, text.strip(), hints[name])
+        return cls(**known)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values that the constructor stored."""
+        return {name: getattr(self, name) for name in self.settings_of()}
+
+    @property
+    def method(self) -> str:
+        """The public name: the name of the file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises
+        ------
+        HushError
+            Naming the setting, its value, and what is possible.
+        """
+        demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
+        demand(0 <= self.strength <= 1, "strength", self.strength, "0 (nothing is removed) to 1 (all of it)")
+        demand(self.seed >= 0, "seed", self.seed, "0 or more")
+
+    def fit(self, images: Images, targets: Images | None = None) -> Self:
+        """Learn from images; see the method's own text for what it needs."""
+        return self
+
+    def denoise(self, image: Image | Array, out: Array | None = None) -> Image:
+        """Return the image without its noise: same axes, shape, dtype, range, scale and metadata.
+
+        Parameters
+        ----------
+        image : Image or array
+            The noisy image.
+        out : array, optional
+            A writable array of the image's shape and dtype; the result is streamed into it.
+        """
+        return self.run(image, out).image
+
+    def run(
+        self, image: Image | Array, out: Array | None = None, std: Array | None = None, done: Report | None = None
+    ) -> Result:
+        """Denoise and say everything about it; a method answers this one."""
+        raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
+
+
+def demand(true: bool, name: str, value: Any, possible: str) -> None:
+    """Raise a HushError that names a setting, its value and what is possible, unless `true`."""
+    if not true:
+        raise HushError(f"setting {name} cannot be {value!r}; possible: {possible}")
+
+
+def parse(name: str, text: str, hint: Any) -> Any:
+    """Read a setting's text as the type its constructor declares.
+
+    Examples
+    --------
+    >>> parse("maps", "32", int), parse("steps", "none", int | None), parse("residual", "yes", bool)
+    (32, None, True)
+    """
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(None) in options and text.lower() in ("none", "null", ""):
+        return None
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    for option in options:
+        if typing.get_origin(option) is typing.Literal:
+            if text in typing.get_args(option):
+                return text
+            raise HushError(f"setting {name} cannot be {text!r}; possible: {', '.join(typing.get_args(option))}")
+        if option is bool and text.lower() in words:
+            return words[text.lower()]
+        if option in (int, float) and _is_number(text, option):
+            return option(text)
+        if option is str:
+            return text
+        if typing.get_origin(option) is not None and text[:1] in "[(":
+            return json.loads(text)
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise HushError(f"setting {name} takes {wanted}, and was given {text!r}")
+
+
+def _is_number(text: str, kind: Callable[[str], Any]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_images(images: Images) -> list[Image]:
+    """Return a list of Images for one image, one array, or a sequence of them."""
+    if isinstance(images, Image) or hasattr(images, "ndim"):
+        return [as_image(images)]
+    return [as_image(item) for item in images]
+
+
+def warn(info: Mapping[str, Any], text: str) -> None:
+    """Note a warning in a result's info and raise it as a HushWarning, once."""
+    if text not in info["warnings"]:
+        info["warnings"].append(text)
+        python_warnings.warn(text, HushWarning, stacklevel=3)
+
+
+def copy_alpha(image: Image, out: Array) -> None:
+    """Copy opacity, which no method touches, to the output."""
+    if image.alpha and "S" in image.axes:
+        last = tuple(slice(-1, None) if a == "S" else slice(None) for a in image.axes)
+        out[last] = image.data[last]
+
+
+def finish(noisy: Array, clean: Array, strength: float, dtype: np.dtype) -> Array:
+    """Mix noise back, put NaN and infinity back, convert once. All of shape (C, ...), in image units."""
+    if strength < 1:
+        clean = noisy + strength * (clean - noisy)
+    result = cast(clean, dtype)
+    if dtype.kind == "f" and noisy.dtype.kind == "f":
+        result = np.where(np.isfinite(noisy), result, noisy.astype(dtype))
+    return result

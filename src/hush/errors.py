@@ -1,0 +1,42 @@
+"""The one exception a user meets: what was given, what is possible, what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HushError(Exception):
+    """Bad input or usage. Its message is meant for the person who typed the command (exit code 2)."""
+
+
+class HushWarning(UserWarning):
+    """Something a user should know about a result that was made all the same."""
+
+
+def unknown(what: str, given: str, possible: Iterable[str]) -> HushError:
+    """Make the error for a name that does not exist.
+
+    Parameters
+    ----------
+    what : str
+        What kind of name it is, for example ``"method"``.
+    given : str
+        What was typed.
+    possible : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    HushError
+        An error that lists the possible names and suggests the nearest one.
+
+    Examples
+    --------
+    >>> str(unknown("method", "nv2", ["n2v", "n2v2"]))
+    "no method 'nv2'; did you mean 'n2v'? Possible: n2v, n2v2"
+    """
+    names = sorted(possible)
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return HushError(f"no {what} {given!r}{hint} Possible: {', '.join(names) or 'none'}")

@@ -1,0 +1,1 @@
+"""Networks: torch modules only, each of which states its margin and its multiple."""

@@ -1,0 +1,330 @@
+"""The one training loop: precision, schedule, averaged weights, checkpoints, progress."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hush.errors import HushError
+
+WARMUP = 10  # steps; they are also the stopwatch that turns seconds into steps
+Loss = Callable[[nn.Module, int], Tensor]
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn. Time is counted in steps.
+
+    Attributes
+    ----------
+    steps : int or None
+        Number of steps; None: as many as fit into `seconds`, found by timing the first ten.
+    seconds : float
+        Budget when `steps` is None.
+    learning_rate : float
+        Peak of the rate: linear warm-up over ten steps, then a cosine that ends at zero with the last step.
+    averaging : float
+        Exponent of the averaged weights' power-law memory (Karras et al. 2024): the larger, the more the
+        last steps count; it needs no knowledge of how long training will be.
+    clip : float
+        Largest norm of the gradient.
+    """
+
+    steps: int | None = None
+    seconds: float = 20.0
+    learning_rate: float = 1e-3
+    averaging: float = 16.0
+    clip: float = 1.0
+
+    def rate(self, step: int, steps: int | None) -> float:
+        """Learning rate of a step; `steps` may be unknown during the warm-up."""
+        warm = WARMUP if steps is None else min(WARMUP, max(1, steps // 2))
+        if step < warm or steps is None:
+            return self.learning_rate * (step + 1) / warm
+        part = (step - warm) / max(1, steps - warm)
+        return self.learning_rate * 0.5 * (1 + float(torch.cos(torch.tensor(part * torch.pi))))
+
+
+@dataclass
+class State:
+    """Where training stands: everything that a resumed run needs to end in the same bytes."""
+
+    step: int = 0
+    steps: int | None = None
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def precision_of(device: str, wanted: str | None = None) -> str:
+    """Choose the precision of a network's body: bfloat16 where the processor computes it natively.
+
+    Parameters
+    ----------
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"mps"``.
+    wanted : {"bfloat16", "float32"} or None
+        What the user asked for.
+
+    Returns
+    -------
+    str
+        ``"bfloat16"`` or ``"float32"``.
+    """
+    if wanted is not None:
+        if wanted not in ("bfloat16", "float32"):
+            raise HushError(f"no precision {wanted!r}: possible are bfloat16 and float32")
+        return wanted
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if device == "cpu" and native_bfloat16() else "float32"
+
+
+def native_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; emulating it is slower than float32."""
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        if getattr(torch.cpu, probe, bool)():
+            return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "ignore")
+    except OSError:
+        return False
+    return " bf16" in flags  # Arm
+
+
+def device_of(wanted: str | None = None) -> str:
+    """Choose the device: the one asked for, else cuda, mps, cpu, whichever is there first."""
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise HushError(f"device {wanted!r} is not here ({str(error).splitlines()[0]}); try --device cpu") from None
+    return wanted
+
+
+@contextmanager
+def body_precision(device: str, precision: str) -> Iterator[None]:
+    """Autocast a network's body; the networks keep their last layer and their sums in float32."""
+    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def memory_format(ndim: int) -> torch.memory_format:
+    """Channels last: two to five times as fast on CPUs in bfloat16."""
+    return torch.channels_last if ndim == 2 else torch.channels_last_3d
+
+
+class Checkpoint:
+    """A file that holds a training run, written atomically; see ``--resume``.
+
+    Parameters
+    ----------
+    path : Path
+        Where; beside the output.
+    identity : mapping
+        Settings and inputs, plain JSON. A checkpoint of another identity is refused.
+    resume : bool
+        Whether to read what is there.
+    every : float
+        Seconds between two writes.
+
+    Raises
+    ------
+    HushError
+        When resuming from a file that is damaged or belongs to other inputs or settings.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool, every: float = 5.0) -> None:
+        self.path, self.identity, self.every = Path(path), json.loads(json.dumps(identity)), every
+        self.tensors: dict[str, Tensor] = {}
+        self.info: dict[str, Any] = {}
+        self.written = time.monotonic()
+        if resume and self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            with safe_open(self.path, "pt") as file:
+                note = json.loads((file.metadata() or {})["hush-checkpoint"])
+                self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise HushError(f"{self.path.name} is not a checkpoint that can be resumed ({error}); delete it") from None
+        changed = [key for key in self.identity if self.identity[key] != note["identity"].get(key)]
+        if changed:
+            key = changed[0]
+            raise HushError(
+                f"cannot resume {self.path.name}: {key} was {note['identity'].get(key)!r} and is now "
+                f"{self.identity[key]!r}; use the same inputs and settings, or start again without --resume"
+            )
+        self.info = note["info"]
+
+    def save(self, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
+        """Write the state: to a temporary file first, then renamed over the old one."""
+        note = json.dumps({"identity": self.identity, "info": info})
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        save_file(held, temporary, {"hush-checkpoint": note})
+        temporary.replace(self.path)
+        self.written = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file, at success."""
+        self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C into a question that the loop asks between two steps, so that what is done can be kept."""
+    asked = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked:  # the second time at once
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Trainer:
+    """Minimises a loss; plain PyTorch.
+
+    Parameters
+    ----------
+    net : Module
+        On its device, in its memory format.
+    schedule : Schedule
+        How long and how fast.
+
+    Attributes
+    ----------
+    average : Module
+        A copy of `net` with the averaged weights and buffers: the result.
+    state : State
+        Where training stands.
+    """
+
+    def __init__(self, net: nn.Module, average: nn.Module, schedule: Schedule) -> None:
+        self.net, self.average, self.schedule = net, average, schedule
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=True)
+        self.state = State(steps=schedule.steps)
+
+    def run(
+        self, loss: Loss, save: Callable[[bool], None] | None = None, progress: Progress | None = None
+    ) -> State:
+        """Train to the end of the schedule.
+
+        Parameters
+        ----------
+        loss : callable
+            (net, step) -> scalar. Must draw its random numbers from `step`, so that resuming repeats them.
+        save : callable, optional
+            Called after every step; True: at once, since the run is about to end or its length has just been found.
+        progress : callable, optional
+            (step, steps, loss) after every step.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After the state was saved.
+        """
+        state, times, begun = self.state, [], time.perf_counter()
+        before = state.seconds
+        self.net.train()
+        with deferred_interrupt() as interrupted:
+            while state.steps is None or state.step < state.steps:
+                start = time.perf_counter()
+                value = self._step(loss)
+                times.append(time.perf_counter() - start)
+                state.seconds = before + time.perf_counter() - begun
+                timed = state.step == WARMUP
+                if timed and state.steps is None:
+                    state.steps = self._budget(times, state.seconds)
+                self._note(value)
+                if save is not None:
+                    save(timed or interrupted())
+                if progress is not None:
+                    progress(state.step, state.steps or 0, value)
+                if interrupted():
+                    raise KeyboardInterrupt
+        return state
+
+    def _step(self, loss: Loss) -> float:
+        state = self.state
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(state.step, state.steps)
+        value = loss(self.net, state.step)
+        self.optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
+        self.optimizer.step()
+        state.step += 1
+        self._average()
+        return float(value.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = (1 - 1 / self.state.step) ** (self.schedule.averaging + 1)
+        for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(value, 1 - keep)
+        for mean, value in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            if value.is_floating_point():
+                mean.lerp_(value, 1 - keep)
+            else:
+                mean.copy_(value)
+
+    def _budget(self, times: list[float], spent: float) -> int:
+        """Steps that fit: the first ones are slow (kernels are being chosen), so their median counts."""
+        typical = sorted(times[2:])[len(times[2:]) // 2]
+        return WARMUP + max(WARMUP, int((self.schedule.seconds - spent) / typical))
+
+    def _note(self, value: float) -> None:
+        """Keep the loss, thinned out so that the history never exceeds some hundred entries."""
+        state = self.state
+        if state.step % max(1, (state.steps or 1) // 200) == 0:
+            state.losses.append((state.step, value))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state, flat."""
+        flat = {f"net/{key}": value for key, value in self.net.state_dict().items()}
+        flat |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            flat |= {f"adam/{index}/{key}": value for key, value in moments.items()}
+        return flat
+
+    def restore(self, tensors: Mapping[str, Tensor], state: State) -> None:
+        """Continue from what `tensors` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}}
+        adam: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            if kind in parts:
+                parts[kind][name] = value
+            elif kind == "adam":
+                index, _, name = name.partition("/")
+                adam.setdefault(int(index), {})[name] = value
+        self.net.load_state_dict(parts["net"])
+        self.average.load_state_dict(parts["average"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
+        self.state = state
