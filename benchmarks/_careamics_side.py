@@ -24,9 +24,7 @@ def import_careamics() -> tuple[Any, Any]:
     except RuntimeError:
         # torchvision's compiled operators are of another torch. CAREamics' U-Net uses none, but the
         # package looks one of them up when it is imported: declare it, and the import goes through.
-        torch.library.define(
-            "torchvision::nms", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        )
+        torch.library.define("torchvision::nms", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     from careamics import CAREamist
     from careamics.config import create_advanced_n2v_config
 

@@ -17,7 +17,7 @@ _HOME = {
     "ssim": "hush.metrics",
     "rmse": "hush.metrics",
     "Result": "hush.denoiser",
-    "load": "hush.denoiser",
+    "load": "hush.models",
     "denoise": "hush.jobs",
     "Noise2Void": "hush.methods.n2v",
     "N2V2": "hush.methods.n2v2",
@@ -26,15 +26,20 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from hush.denoiser import Result, load
-    from hush.errors import HushError, HushWarning
-    from hush.image import Image
-    from hush.io import read, write
-    from hush.jobs import denoise
-    from hush.methods.n2v import Noise2Void
-    from hush.methods.n2v2 import N2V2
-    from hush.methods.structn2v import StructN2V
-    from hush.metrics import psnr, rmse, ssim
+    from hush.denoiser import Result as Result
+    from hush.errors import HushError as HushError
+    from hush.errors import HushWarning as HushWarning
+    from hush.image import Image as Image
+    from hush.io import read as read
+    from hush.io import write as write
+    from hush.jobs import denoise as denoise
+    from hush.methods.n2v import Noise2Void as Noise2Void
+    from hush.methods.n2v2 import N2V2 as N2V2
+    from hush.methods.structn2v import StructN2V as StructN2V
+    from hush.metrics import psnr as psnr
+    from hush.metrics import rmse as rmse
+    from hush.metrics import ssim as ssim
+    from hush.models import load as load
 
 
 def __getattr__(name: str) -> Any:

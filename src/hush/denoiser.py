@@ -6,15 +6,13 @@ import dataclasses
 import json
 import types
 import typing
-import warnings as python_warnings
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from hush.errors import HushError, HushWarning, unknown
-from hush.image import Array, Image, as_image, cast
+from hush.image import Array, Image, as_image
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
@@ -128,9 +126,7 @@ class Denoiser:
         """
         return self.run(image, out).image
 
-    def run(
-        self, image: Image | Array, out: Array | None = None, std: Array | None = None, done: Report | None = None
-    ) -> Result:
+    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
         """Denoise and say everything about it; a method answers this one."""
         raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
 
@@ -189,21 +185,4 @@ def warn(info: Mapping[str, Any], text: str) -> None:
     """Note a warning in a result's info and raise it as a HushWarning, once."""
     if text not in info["warnings"]:
         info["warnings"].append(text)
-        python_warnings.warn(text, HushWarning, stacklevel=3)
-
-
-def copy_alpha(image: Image, out: Array) -> None:
-    """Copy opacity, which no method touches, to the output."""
-    if image.alpha and "S" in image.axes:
-        last = tuple(slice(-1, None) if a == "S" else slice(None) for a in image.axes)
-        out[last] = image.data[last]
-
-
-def finish(noisy: Array, clean: Array, strength: float, dtype: np.dtype) -> Array:
-    """Mix noise back, put NaN and infinity back, convert once. All of shape (C, ...), in image units."""
-    if strength < 1:
-        clean = noisy + strength * (clean - noisy)
-    result = cast(clean, dtype)
-    if dtype.kind == "f" and noisy.dtype.kind == "f":
-        result = np.where(np.isfinite(noisy), result, noisy.astype(dtype))
-    return result
+        warnings.warn(text, HushWarning, stacklevel=3)

@@ -46,10 +46,35 @@ def hide_pixels(
     hidden = noisy.clone()
     if mask is not None:
         _blur_neighbours(hidden, noisy, at, mask, rng)
-    hidden[at[0], :, *at[1:]] = RULES[rule](noisy, at, radius, rng)
+    hidden[_values(at)] = RULES[rule](noisy, at, radius, rng)
     where = torch.zeros_like(noisy[:, :1], dtype=torch.bool)
-    where[at[0], 0, *at[1:]] = True
+    where[(at[0], torch.zeros_like(at[0]), *at[1:])] = True
     return hidden, where
+
+
+def error_at(where: Tensor, predicted: Tensor, noisy: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean squared error at chosen pixels, those left out that were never measured.
+
+    Parameters
+    ----------
+    where, valid : Tensor of bool, shape (B, 1, [Z,] Y, X)
+        Chosen pixels, and measured ones (None: all).
+    predicted, noisy : Tensor, shape (B, C, [Z,] Y, X)
+
+    Returns
+    -------
+    Tensor
+        A scalar; zero when no pixel is left.
+    """
+    if valid is not None:
+        where = where & valid
+    error = (predicted - noisy).square() * where
+    return error.sum() / (where.sum().clamp(min=1) * noisy.shape[1])
+
+
+def _values(at: Sequence[Tensor]) -> tuple[Tensor | slice, ...]:
+    """Index that takes all channels at some positions: (K,) positions give (K, C)."""
+    return (at[0], slice(None), *at[1:])
 
 
 def stratified(batch: int, shape: Sequence[int], fraction: float, rng: torch.Generator) -> list[Tensor]:
@@ -110,7 +135,7 @@ def _pick(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator, ce
     for lo, n in zip(reversed(low), reversed(length), strict=True):
         where.append(lo + flat % n)
         flat = flat // n
-    return noisy[at[0], :, *reversed(where)]
+    return noisy[_values([at[0], *reversed(where)])]
 
 
 def _neighbours(noisy: Tensor, at: list[Tensor], radius: int) -> Tensor:
@@ -122,12 +147,12 @@ def _neighbours(noisy: Tensor, at: list[Tensor], radius: int) -> Tensor:
     places = [place[:, None] + offset for place, offset in zip(at[1:], offsets.T, strict=True)]
     inside = torch.stack([(p >= 0) & (p < n) for p, n in zip(places, shape, strict=True)]).all(0)
     places = [p.clamp(0, n - 1) for p, n in zip(places, shape, strict=True)]
-    values = noisy[at[0][:, None], :, *places].movedim(-1, 1)
+    values = noisy[_values([at[0][:, None], *places])].movedim(-1, 1)
     return values.masked_fill(~inside[:, None], float("nan"))
 
 
 def _own(noisy: Tensor, at: list[Tensor]) -> Tensor:
-    return noisy[at[0], :, *at[1:]]
+    return noisy[_values(at)]
 
 
 def _known(values: Tensor, noisy: Tensor, at: list[Tensor]) -> Tensor:
@@ -163,7 +188,7 @@ def _normal(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) 
         moved = (place + step.round().long().clamp(-radius, radius)).clamp(0, n - 1)
         still &= moved == place
         places.append(moved)
-    picked = noisy[at[0], :, *places]
+    picked = noisy[_values([at[0], *places])]
     return torch.where(still[:, None], _pick(noisy, at, 1, rng, centre=False), picked)
 
 
@@ -182,9 +207,7 @@ RULES: dict[str, Rule] = {
 """Replacement rules of Noise2Void's code: (patches, positions, radius, rng) -> values of shape (K, C)."""
 
 
-def _blur_neighbours(
-    hidden: Tensor, noisy: Tensor, at: list[Tensor], mask: Tensor, rng: torch.Generator
-) -> None:
+def _blur_neighbours(hidden: Tensor, noisy: Tensor, at: list[Tensor], mask: Tensor, rng: torch.Generator) -> None:
     """Replace in `hidden` the masked neighbours of every hidden pixel by uniform noise."""
     offsets = mask.nonzero() - torch.tensor(mask.shape, device=mask.device) // 2
     offsets = offsets[(offsets != 0).any(1)].to(noisy.device)
@@ -195,7 +218,7 @@ def _blur_neighbours(
         inside = torch.stack([(p >= 0) & (p < n) for p, n in zip(places, sizes, strict=True)]).all(0)
         which, *places = (index[inside] for index in (at[0], *places))
         draw = torch.rand((len(which), noisy.shape[1]), generator=rng, device=rng.device)
-        hidden[which, :, *places] = low[which] + draw * (high - low)[which]
+        hidden[_values([which, *places])] = low[which] + draw * (high - low)[which]
 
 
 def structure_mask(spec: str | Sequence[object], ndim: int) -> Tensor:

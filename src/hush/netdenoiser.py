@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush import __version__, registry, tiles
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, copy_alpha, demand, finish, warn
+from hush import __version__
+from hush.apply import Work, apply
+from hush.checkpoint import Checkpoint, digest
+from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand
 from hush.errors import HushError
-from hush.image import Array, Image, Plane
-from hush.memory import available_memory, peak_memory_mb
+from hush.image import Array, Image, as_image
+from hush.machine import body_precision, device_of, memory_format, peak_memory_mb, precision_of
 from hush.nets.unet import UNet
-from hush.patches import AUGMENT, Batch, Patches, Scale, fill, scale_of
-from hush.train import (
-    Checkpoint,
-    Schedule,
-    State,
-    Trainer,
-    body_precision,
-    device_of,
-    memory_format,
-    precision_of,
-)
+from hush.patches import AUGMENT, Batch, Patches, Scale, scale_of
+from hush.prediction import mean_over_symmetries, pad_end, tile_side
+from hush.train import Schedule, State, Trainer
 
-FORMAT = 1  # of model files
 RUN_SETTINGS = ("device", "precision", "tile", "augmented_prediction", "renormalize", "strength")
 
 
@@ -177,7 +169,7 @@ class NetDenoiser(Denoiser):
         clean = as_images(targets) if targets is not None else None
         networks, channels = self._layout(noisy)
         self.device_ = device_of(self.device)
-        self.precision_ = precision_of(self.device_, self.precision)
+        self.precision_ = precision_of(self.device_, self.precision, self.ndim)
         self.axes_ = noisy[0].axes
         self.nets_: list[nn.Module | None] = []
         self.scales_: list[Scale] = []
@@ -190,14 +182,12 @@ class NetDenoiser(Denoiser):
                 scale = scale_of(views)
             except ValueError as error:
                 raise HushError(f"nothing to learn from: {error}") from None
-            self.scales_.append(scale)
+            self.scales_.append(scale.without_zero())
             if not any(scale.std):  # a constant image has no noise: it is given back as it is
                 self.nets_.append(None)
-                self.history_.append(State())
+                self.history_.append(State(steps=0))
                 continue
-            usable = Scale(scale.mean, tuple(std or 1.0 for std in scale.std))
-            self.scales_[-1] = usable
-            patches = Patches(views, self._patch_shape(), usable, self.augment, pairs)
+            patches = Patches(views, self._patch_shape(views), scale.without_zero(), self.augment, pairs)
 
             def report(step: int, steps: int, loss: float, network: int = network) -> None:
                 if progress is not None:
@@ -214,15 +204,15 @@ class NetDenoiser(Denoiser):
         """Train one network, or take it from the checkpoint where it is finished or half done."""
         torch.manual_seed(self.seed * 1009 + network)
         layout = memory_format(self.ndim)
-        net = self.build(channels, self.ndim).to(self.device_, memory_format=layout)
+        net = self.build(channels, self.ndim).to(self.device_)
+        net = net.to(memory_format=layout)  # type: ignore[call-overload]
         average = copy.deepcopy(net).requires_grad_(False)
         schedule = Schedule(self.steps, self.seconds / networks, self.learning_rate, self.averaging)
         trainer = Trainer(net, average, schedule)
         rng = torch.Generator(self.device_)
 
-        if keeper is not None and str(network) in keeper.info.get("states", {}):
-            stored = {k.partition("/")[2]: v for k, v in keeper.tensors.items() if k.startswith(f"{network}/")}
-            trainer.restore(stored, State(**keeper.info["states"][str(network)]))
+        if keeper is not None:
+            keeper.restore(str(network), trainer)
 
         def loss(net: nn.Module, step: int) -> Tensor:
             # random numbers belong to the step, so that a resumed run draws the same ones
@@ -233,27 +223,18 @@ class NetDenoiser(Denoiser):
                 return self.loss(net, batch, rng)
 
         def save(now: bool) -> None:
-            if keeper is not None and (now or time.monotonic() - keeper.written > keeper.every):
-                self._save_state(keeper, network, trainer)
+            if keeper is not None and (now or keeper.due):
+                keeper.store(str(network), trainer)
 
         trainer.run(loss, save, report)
-        if keeper is not None:
-            self._save_state(keeper, network, trainer)
+        save(True)
         return average.eval(), trainer.state
-
-    def _save_state(self, keeper: Checkpoint, network: int, trainer: Trainer) -> None:
-        mine = {f"{network}/{key}": value for key, value in trainer.tensors().items()}
-        others = {key: value for key, value in keeper.tensors.items() if not key.startswith(f"{network}/")}
-        keeper.tensors = others | {key: value.detach().clone() for key, value in mine.items()}
-        states = keeper.info.get("states", {}) | {str(network): vars(trainer.state)}
-        keeper.info = {"states": json.loads(json.dumps(states))}
-        keeper.save(keeper.tensors, keeper.info)
 
     def _identity(self, images: Sequence[Image]) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
         unseen = (*RUN_SETTINGS, "seconds") if self.steps is None else RUN_SETTINGS
         settings = {key: value for key, value in self.settings.items() if key not in unseen}
-        inputs = [[image.meta.get("name"), list(image.data.shape), _digest(image.data)] for image in images]
+        inputs = [[image.meta.get("name"), list(image.data.shape), digest(image.data)] for image in images]
         return {"method": self.method, "inputs": inputs, "precision": self.precision_, **settings}
 
     def _layout(self, images: Sequence[Image]) -> tuple[int, int]:
@@ -275,16 +256,16 @@ class NetDenoiser(Denoiser):
         planes = image.planes(self.ndim, self.joint_channels)
         return [plane.view(image.data) for plane in planes if plane.channel == network]
 
-    def _patch_shape(self) -> tuple[int, ...]:
+    def _patch_shape(self, views: Sequence[Array]) -> tuple[int, ...]:
+        """Shape of a patch: on the pooling grid, and no larger than most of the images."""
         grid = 2**self.depth
-        deep = max(grid, self.patch // 4 // grid * grid)
-        return (self.patch, self.patch) if self.ndim == 2 else (deep, self.patch, self.patch)
+        wanted = (self.patch, self.patch) if self.ndim == 2 else (self.patch // 4, self.patch, self.patch)
+        usual = np.median([view.shape[1:] for view in views], axis=0).astype(int).tolist()
+        return tuple(max(grid, min(a, b) // grid * grid) for a, b in zip(wanted, usual, strict=True))
 
     # Applying --------------------------------------------------------------------------------
 
-    def run(
-        self, image: Image | Array, out: Array | None = None, std: Array | None = None, done: Report | None = None
-    ) -> Result:
+    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
         """Denoise an image tile by tile.
 
         Parameters
@@ -293,8 +274,6 @@ class NetDenoiser(Denoiser):
             With the same channels as the training images.
         out : array, optional
             Writable, of the image's shape and dtype, for streaming.
-        std : array, optional
-            Likewise, for the standard deviation, where the method knows it.
         done : callable, optional
             (tile, tiles) after every tile.
 
@@ -305,96 +284,42 @@ class NetDenoiser(Denoiser):
         self.check()
         if not hasattr(self, "nets_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first, or load a model")
-        noisy = as_images(image)[0]
+        noisy = as_image(image)
         self._fits(noisy)
         begun = time.perf_counter()
-        clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         info: dict[str, Any] = {"warnings": []}
-        copy_alpha(noisy, clean)
-        planes = list(noisy.planes(self.ndim, self.joint_channels))
-        plans = [self._plan(plane.view(noisy.data).shape[1:], self.nets_[plane.channel]) for plane in planes]
-        total, count = sum(map(len, plans)), 0
-
-        def ticked() -> None:
-            nonlocal count
-            count += 1
-            if done is not None:
-                done(count, total)
-
-        contexts: dict[int, Context | None] = {}
-        for plane, plan in zip(planes, plans, strict=True):
-            net = self.nets_[plane.channel]
-            if plane.channel not in contexts:
-                scale = self._scale(noisy, plane.channel)
-                contexts[plane.channel] = None if net is None else self.prepare(net, noisy, scale)
-            self._run_plane(plane, plan, noisy, clean, contexts[plane.channel], info, ticked)
-        result = noisy.like(clean) if out is None else Image(clean, noisy.axes, noisy.scale, noisy.unit, noisy.meta)
+        works = [self._work(noisy, network) for network in range(len(self.nets_))]
+        clean = apply(noisy, works, self, out, info, done)
         info |= self._info(noisy, time.perf_counter() - begun)
-        return Result(result.with_meta(hush={"version": __version__, "method": self.method}), None, info)
+        return Result(clean.with_meta(hush={"version": __version__, "method": self.method}), None, info)
 
-    def _run_plane(
-        self,
-        plane: Plane,
-        plan: Sequence[tiles.Tile],
-        noisy: Image,
-        clean: Array,
-        context: Context | None,
-        info: dict[str, Any],
-        ticked: Any,
-    ) -> None:
-        net, source, target = self.nets_[plane.channel], plane.view(noisy.data), plane.view(clean)
-        if net is None or context is None:
-            warn(info, "the image is constant: it is given back unchanged")
-            target[...] = source
-            return
-        filled, valid = fill(source)  # whole plane, so that tiles agree; copies only when something is missing
-        if valid is not None:
-            warn(info, f"{np.size(valid) - np.count_nonzero(valid)} pixels are NaN or infinite: they stay so")
-        if noisy.data.dtype.kind == "b":
-            warn(info, "the image has only two values: the result is cut at one half (--float keeps it)")
+    def _work(self, image: Image, network: int) -> Work | None:
+        """What is done to a piece of the image by one network; None where there is nothing to remove."""
+        net = self.nets_[network]
+        if net is None:
+            return None
+        scale = self.scales_[network]
+        if self.renormalize:
+            scale = scale_of(self._views(image, network)).without_zero()
+        context = self.prepare(net, image, scale)
+        margin, multiple = int(net.margin), int(net.multiple)  # type: ignore[arg-type]
 
-        def function(piece: Array, region: tiles.Region) -> Array:
+        def function(piece: Array) -> Array:
             x = torch.from_numpy(context.scale.normalise(piece))[None].to(self.device_)
-            y = self._forward(net, x, context).cpu().numpy()[0]
-            original = piece if valid is None else tiles.take(source, region)
-            return finish(original, context.scale.restore(y, piece), self.strength, clean.dtype)
+            y = self._forward(net, pad_end(x, multiple), context)
+            inside = tuple(slice(0, size) for size in piece.shape[1:])
+            return context.scale.restore(y[0].cpu().numpy()[(slice(None), *inside)], piece)
 
-        tiles.run(function, filled, plan, target, ticked)
+        side = (self.tile,) * self.ndim if self.tile else tile_side(self.ndim, margin, self.maps)
+        return Work(function, side, margin, multiple)
 
     @torch.inference_mode()
     def _forward(self, net: nn.Module, x: Tensor, context: Context) -> Tensor:
         x = x.contiguous(memory_format=memory_format(self.ndim))
         with body_precision(self.device_, self.precision_):
-            if not self.augmented_prediction:
-                return self.predict(net, x, context)[0]
-            total = torch.zeros_like(x)
-            for swap in (False, True):
-                for axes in ((), (-1,), (-2,), (-2, -1)):
-                    turned = (x.transpose(-1, -2) if swap else x).flip(axes)
-                    y = self.predict(net, turned, context)[0].flip(axes)
-                    total += y.transpose(-1, -2) if swap else y
-            return total / 8
-
-    def _scale(self, image: Image, network: int) -> Scale:
-        if not self.renormalize:
-            return self.scales_[network]
-        scale = scale_of(self._views(image, network))
-        return Scale(scale.mean, tuple(std or 1.0 for std in scale.std))
-
-    def _plan(self, shape: Sequence[int], net: nn.Module | None) -> list[tiles.Tile]:
-        if net is None:
-            return []
-        side = (self.tile,) * self.ndim if self.tile else self._tile(net)
-        return tiles.plan(shape, side, int(net.margin), int(net.multiple))  # type: ignore[arg-type]
-
-    def _tile(self, net: nn.Module) -> tuple[int, ...]:
-        """A tile whose activations take a quarter of the free memory at most: 512 x 512, or smaller."""
-        side = 512 if self.ndim == 2 else 96
-        margin, multiple = int(net.margin), int(net.multiple)  # type: ignore[arg-type]
-        each = 4 * 8 * self.maps  # bytes a pixel: about eight sets of full-resolution maps alive at once
-        while side > 32 and (side + 2 * margin) ** self.ndim * each > available_memory() / 4:
-            side //= 2
-        return (max(side // multiple, 1) * multiple,) * self.ndim
+            if self.augmented_prediction:
+                return mean_over_symmetries(lambda turned: self.predict(net, turned, context)[0], x)
+            return self.predict(net, x, context)[0]
 
     def _fits(self, image: Image) -> None:
         wanted = len(self.nets_)
@@ -420,11 +345,3 @@ class NetDenoiser(Denoiser):
             "ndim": self.ndim,
             "loss": [state.losses for state in self.history_],
         }
-
-
-def _digest(data: Array) -> str:
-    """A short fingerprint of an array from up to a thousand of its rows."""
-    import hashlib
-
-    rows = data.reshape(-1, data.shape[-1]) if data.flags.c_contiguous else data
-    return hashlib.sha256(np.ascontiguousarray(rows[:: max(1, len(rows) // 1000)]).tobytes()).hexdigest()[:16]

@@ -41,8 +41,12 @@ class Scale:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def without_zero(self) -> Scale:
+        """The same with 1 where a channel is constant, so that it can be divided by."""
+        return Scale(self.mean, tuple(std or 1.0 for std in self.std))
+
     def _shaped(self, values: tuple[float, ...], array: Array) -> Array:
-        wide = array.dtype.itemsize > 4 or array.dtype.kind in "ui" and array.dtype.itemsize == 4
+        wide = array.dtype.itemsize > 4 or (array.dtype.kind in "ui" and array.dtype.itemsize == 4)
         # float32 holds 24 bits: enough for 16-bit integers, not for 32-bit ones
         dtype = np.float64 if wide else np.float32
         return np.asarray(values, dtype).reshape(-1, *(1,) * (array.ndim - 1))
@@ -144,7 +148,7 @@ class Patches:
     views : sequence of array, each (C, [Z,] Y, X)
         May be memory-mapped. Larger ones are drawn from more often.
     size : sequence of int
-        Shape of a patch. Where a view is smaller, the patch is mirrored and the rest is not valid.
+        Shape of a patch. Where a view is smaller, the rest is zero and not valid.
     scale : Scale
         Normalisation.
     augment : {"all", "flips", "none"}
@@ -194,7 +198,7 @@ class Patches:
         valid = np.ones((1, *patch.shape[1:]), bool) if good is None else good
         missing = [(0, 0)] + [(0, s - n) for s, n in zip(self.size, patch.shape[1:], strict=True)]
         if any(after for _, after in missing):
-            patch = np.pad(patch, missing, mode="symmetric")
+            patch = np.pad(patch, missing)  # zero is the mean; a mirror image would show hidden pixels
             valid = np.pad(valid, missing)
         return patch, valid
 

@@ -81,10 +81,8 @@ def describe(kind: str, name: str) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             facts["about"] = (ast.get_docstring(node) or "").split("\n")[0]
             for line in node.body:
-                target = line.target if isinstance(line, ast.AnnAssign) else None
-                target = line.targets[0] if isinstance(line, ast.Assign) else target
-                if isinstance(target, ast.Name) and target.id in ("needs", "scope"):
-                    value = getattr(line, "value", None)
-                    facts[target.id] = str(value.value) if isinstance(value, ast.Constant) else ""
+                if isinstance(line, ast.AnnAssign) and isinstance(line.value, ast.Constant):
+                    key = ast.unparse(line.target)
+                    facts |= {key: str(line.value.value)} if key in ("needs", "scope") else {}
             break
     return facts

@@ -1,4 +1,4 @@
-"""Cut a large image into tiles, run a function on each, join the results: equal to running it on the whole."""
+"""Cut a large image into tiles, run a function on each, join the results: as if it ran on the whole."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
-
-import numpy as np
 
 Array = Any
 Region = tuple[slice, ...]
@@ -20,7 +18,7 @@ class Tile:
     Attributes
     ----------
     read : tuple of slice
-        What the function sees, in coordinates of the padded image (may end beyond the true one).
+        The part of the image that the function sees.
     inner : tuple of slice
         The part of the function's result that is kept.
     write : tuple of slice
@@ -44,56 +42,30 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) 
     margin : int
         Pixels around a tile that its result depends on (the network's receptive field).
     multiple : int
-        Pooling grid of the network: tiles begin and end on multiples of it.
+        Pooling grid of the network: every tile begins on a multiple of it.
 
     Returns
     -------
     list of Tile
-        In reading order. Seen as a whole, the image is padded once at its end to `multiple`; tiles
-        at an edge see that edge and nothing beyond it.
+        In reading order. Tiles at an edge of the image see that edge and nothing beyond it; a function
+        that needs a multiple pads at the end, where only the image itself can end off the grid.
 
     Examples
     --------
-    >>> [t.write for t in plan((10,), (8,), margin=2, multiple=4)]
-    [(slice(0, 8, None),), (slice(8, 10, None),)]
+    >>> [t.read for t in plan((10,), (8,), margin=2, multiple=4)]
+    [(slice(0, 10, None),), (slice(4, 10, None),)]
     """
     wide = -(-margin // multiple) * multiple
     axes = []
     for size, side in zip(shape, tile, strict=True):
-        padded = -(-size // multiple) * multiple
         step = max(1, -(-side // multiple)) * multiple
         cuts = []
-        for start in range(0, padded, step):
-            stop = min(start + step, padded)
-            first, last = max(0, start - wide), min(padded, stop + wide)
-            end = min(stop, size)
-            cuts.append((slice(first, last), slice(start - first, end - first), slice(start, end)))
+        for start in range(0, size, step):
+            stop = min(start + step, size)
+            first, last = max(0, start - wide), min(size, start + step + wide)
+            cuts.append((slice(first, last), slice(start - first, stop - first), slice(start, stop)))
         axes.append(cuts)
     return [Tile(*zip(*cuts, strict=True)) for cuts in product(*axes)]
-
-
-def take(array: Array, region: Region) -> Array:
-    """Read a region whose slices may end beyond the array: what lies there mirrors what lies before the edge."""
-    places = [mirror(np.arange(s.start, s.stop), n) for s, n in zip(region, array.shape[1:], strict=True)]
-    piece = np.asarray(array[(slice(None), *(slice(p.min(), p.max() + 1) for p in places))])
-    for axis, (wanted, size) in enumerate(zip(region, array.shape[1:], strict=True), start=1):
-        if wanted.stop > size:
-            piece = np.take(piece, places[axis - 1] - places[axis - 1].min(), axis=axis)
-    return piece
-
-
-def mirror(places: Array, size: int) -> Array:
-    """Fold coordinates beyond an axis back into it, without repeating the edge pixel.
-
-    Examples
-    --------
-    >>> mirror(np.arange(3, 8), 3)
-    array([1, 0, 1, 2, 1])
-    """
-    if size == 1:
-        return np.zeros_like(places)
-    folded = np.abs(places) % (2 * size - 2)
-    return np.where(folded < size, folded, 2 * size - 2 - folded)
 
 
 def run(
@@ -108,7 +80,7 @@ def run(
     Parameters
     ----------
     function : callable
-        (piece of shape (C, ...), its region) -> array of shape (C', ...) in `out`'s dtype.
+        (piece of shape (C, ...), where it stands) -> array of the same spatial shape in `out`'s dtype.
     array : array, shape (C, [Z,] Y, X)
         Read a tile at a time; may be memory-mapped.
     tiles : sequence of Tile
@@ -119,7 +91,7 @@ def run(
         Called after every tile.
     """
     for tile in tiles:
-        result = function(take(array, tile.read), tile.read)
+        result = function(array[(slice(None), *tile.read)], tile.read)
         out[(slice(None), *tile.write)] = result[(slice(None), *tile.inner)]
         if done is not None:
             done()

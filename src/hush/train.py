@@ -1,23 +1,17 @@
-"""The one training loop: precision, schedule, averaged weights, checkpoints, progress."""
+"""The one training loop: schedule, averaged weights, interruption, progress."""
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
-
-from hush.errors import HushError
 
 WARMUP = 10  # steps; they are also the stopwatch that turns seconds into steps
 Loss = Callable[[nn.Module, int], Tensor]
@@ -68,123 +62,6 @@ class State:
     seconds: float = 0.0
 
 
-def precision_of(device: str, wanted: str | None = None) -> str:
-    """Choose the precision of a network's body: bfloat16 where the processor computes it natively.
-
-    Parameters
-    ----------
-    device : str
-        ``"cpu"``, ``"cuda"``, ``"mps"``.
-    wanted : {"bfloat16", "float32"} or None
-        What the user asked for.
-
-    Returns
-    -------
-    str
-        ``"bfloat16"`` or ``"float32"``.
-    """
-    if wanted is not None:
-        if wanted not in ("bfloat16", "float32"):
-            raise HushError(f"no precision {wanted!r}: possible are bfloat16 and float32")
-        return wanted
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if device == "cpu" and native_bfloat16() else "float32"
-
-
-def native_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself; emulating it is slower than float32."""
-    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        if getattr(torch.cpu, probe, bool)():
-            return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8", "ignore")
-    except OSError:
-        return False
-    return " bf16" in flags  # Arm
-
-
-def device_of(wanted: str | None = None) -> str:
-    """Choose the device: the one asked for, else cuda, mps, cpu, whichever is there first."""
-    if wanted is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:
-        raise HushError(f"device {wanted!r} is not here ({str(error).splitlines()[0]}); try --device cpu") from None
-    return wanted
-
-
-@contextmanager
-def body_precision(device: str, precision: str) -> Iterator[None]:
-    """Autocast a network's body; the networks keep their last layer and their sums in float32."""
-    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16"):
-        yield
-
-
-def memory_format(ndim: int) -> torch.memory_format:
-    """Channels last: two to five times as fast on CPUs in bfloat16."""
-    return torch.channels_last if ndim == 2 else torch.channels_last_3d
-
-
-class Checkpoint:
-    """A file that holds a training run, written atomically; see ``--resume``.
-
-    Parameters
-    ----------
-    path : Path
-        Where; beside the output.
-    identity : mapping
-        Settings and inputs, plain JSON. A checkpoint of another identity is refused.
-    resume : bool
-        Whether to read what is there.
-    every : float
-        Seconds between two writes.
-
-    Raises
-    ------
-    HushError
-        When resuming from a file that is damaged or belongs to other inputs or settings.
-    """
-
-    def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool, every: float = 5.0) -> None:
-        self.path, self.identity, self.every = Path(path), json.loads(json.dumps(identity)), every
-        self.tensors: dict[str, Tensor] = {}
-        self.info: dict[str, Any] = {}
-        self.written = time.monotonic()
-        if resume and self.path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            with safe_open(self.path, "pt") as file:
-                note = json.loads((file.metadata() or {})["hush-checkpoint"])
-                self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise HushError(f"{self.path.name} is not a checkpoint that can be resumed ({error}); delete it") from None
-        changed = [key for key in self.identity if self.identity[key] != note["identity"].get(key)]
-        if changed:
-            key = changed[0]
-            raise HushError(
-                f"cannot resume {self.path.name}: {key} was {note['identity'].get(key)!r} and is now "
-                f"{self.identity[key]!r}; use the same inputs and settings, or start again without --resume"
-            )
-        self.info = note["info"]
-
-    def save(self, tensors: Mapping[str, Tensor], info: Mapping[str, Any]) -> None:
-        """Write the state: to a temporary file first, then renamed over the old one."""
-        note = json.dumps({"identity": self.identity, "info": info})
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        held = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        save_file(held, temporary, {"hush-checkpoint": note})
-        temporary.replace(self.path)
-        self.written = time.monotonic()
-
-    def remove(self) -> None:
-        """Delete the file, at success."""
-        self.path.unlink(missing_ok=True)
-
-
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C into a question that the loop asks between two steps, so that what is done can be kept."""
@@ -229,9 +106,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=True)
         self.state = State(steps=schedule.steps)
 
-    def run(
-        self, loss: Loss, save: Callable[[bool], None] | None = None, progress: Progress | None = None
-    ) -> State:
+    def run(self, loss: Loss, save: Callable[[bool], None] | None = None, progress: Progress | None = None) -> State:
         """Train to the end of the schedule.
 
         Parameters
@@ -287,11 +162,11 @@ class Trainer:
         keep = (1 - 1 / self.state.step) ** (self.schedule.averaging + 1)
         for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
             mean.lerp_(value, 1 - keep)
-        for mean, value in zip(self.average.buffers(), self.net.buffers(), strict=True):
-            if value.is_floating_point():
-                mean.lerp_(value, 1 - keep)
+        for average, buffer in zip(self.average.buffers(), self.net.buffers(), strict=True):
+            if buffer.is_floating_point():
+                average.lerp_(buffer, 1 - keep)
             else:
-                mean.copy_(value)
+                average.copy_(buffer)
 
     def _budget(self, times: list[float], spent: float) -> int:
         """Steps that fit: the first ones are slow (kernels are being chosen), so their median counts."""

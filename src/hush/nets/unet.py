@@ -28,6 +28,7 @@ class MaxBlurPool(nn.Module):
         self.register_buffer("kernel", kernel[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Halve (B, maps, [Z,] Y, X)."""
         # the maximum reaches one pixel back: padding at the start keeps it on the pooling grid's phase
         x = functional.pad(x, (1, 0) * self.ndim, mode="replicate")
         x = functional.pad(POOL[self.ndim](x, 2, stride=1), (1, 1) * self.ndim, mode="replicate")
@@ -123,7 +124,7 @@ class UNet(nn.Module):
         reach = 2 * (kernel // 2)  # two convolutions a block
         down = sum((reach + (3 if blur_pool else 1)) * 2**level for level in range(self.depth))
         up = sum((reach + 1) * 2**level for level in range(self.depth))
-        return down + reach * 2**self.depth + up
+        return int(down + reach * 2**self.depth + up)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""

@@ -1,0 +1,120 @@
+"""Run a function over all planes of an image, tile by tile: what every method shares when it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hush import tiles
+from hush.denoiser import Denoiser, warn
+from hush.image import Array, Image, Plane, cast
+from hush.patches import fill
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to the planes of one channel.
+
+    Attributes
+    ----------
+    function : callable
+        Piece of shape (C, [Z,] Y, X) in the image's dtype, all of it finite -> floats in image units.
+    tile : tuple of int
+        Size of what one call writes.
+    margin, multiple : int
+        How far the result looks, and the grid it needs; see `hush.tiles.plan`.
+    """
+
+    function: Callable[[Array], Array]
+    tile: tuple[int, ...]
+    margin: int
+    multiple: int
+
+
+def apply(
+    image: Image,
+    works: Sequence[Work | None],
+    settings: Denoiser,
+    out: Array | None,
+    info: dict[str, Any],
+    done: Callable[[int, int], None] | None = None,
+) -> Image:
+    """Denoise all planes of an image.
+
+    Parameters
+    ----------
+    image : Image
+        The noisy image.
+    works : sequence of Work or None
+        One a channel; None gives the channel back unchanged.
+    settings : Denoiser
+        Its ``ndim``, ``joint_channels`` and ``strength`` are used.
+    out : array or None
+        Writable, of the image's shape; its dtype may differ (float32 for ``--float``).
+    info : dict
+        Its ``warnings`` are added to.
+    done : callable, optional
+        (tile, tiles) after every tile.
+
+    Returns
+    -------
+    Image
+        With `out`, or a new array of the image's dtype, as its data.
+    """
+    clean = np.empty(image.data.shape, image.data.dtype) if out is None else out
+    if image.alpha and "S" in image.axes:  # opacity is no brightness: no method touches it
+        last = tuple(slice(-1, None) if a == "S" else slice(None) for a in image.axes)
+        clean[last] = image.data[last]
+    if image.data.dtype.kind == "b" and clean.dtype.kind == "b":
+        warn(info, "the image has only two values: the result is cut at one half (--float keeps the fractions)")
+    planes = list(image.planes(settings.ndim, settings.joint_channels))
+    plans = [_plan(plane.view(image.data).shape[1:], works[plane.channel]) for plane in planes]
+    total, count = sum(map(len, plans)), 0
+
+    def ticked() -> None:
+        nonlocal count
+        count += 1
+        if done is not None:
+            done(count, total)
+
+    for plane, plan in zip(planes, plans, strict=True):
+        _one_plane(plane, works[plane.channel], plan, image.data, clean, settings.strength, info, ticked)
+    return replace(image, data=clean)
+
+
+def _plan(shape: Sequence[int], work: Work | None) -> list[tiles.Tile]:
+    return [] if work is None else tiles.plan(shape, work.tile, work.margin, work.multiple)
+
+
+def _one_plane(
+    plane: Plane,
+    work: Work | None,
+    plan: Sequence[tiles.Tile],
+    noisy: Array,
+    clean: Array,
+    strength: float,
+    info: dict[str, Any],
+    ticked: Callable[[], None],
+) -> None:
+    source, target = plane.view(noisy), plane.view(clean)
+    if work is None:
+        warn(info, "the image is constant: it is given back unchanged")
+        target[...] = source
+        return
+    filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
+    if valid is not None:
+        warn(info, f"{valid.size - np.count_nonzero(valid)} pixels are NaN or infinite: they stay so")
+
+    def function(piece: Array, region: tiles.Region) -> Array:
+        piece = np.asarray(piece)
+        original = piece if valid is None else source[(slice(None), *region)]
+        result = work.function(piece)
+        if strength < 1:
+            result = original + strength * (result - original)
+        result = cast(result, clean.dtype)
+        return result if valid is None else np.where(np.isfinite(original), result, original)
+
+    tiles.run(function, filled, plan, target, ticked)

@@ -1,0 +1,285 @@
+"""Reading and writing images: one file a format, found by its suffix, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hush import registry
+from hush.errors import HushError, HushWarning, unknown
+from hush.image import Array, Image
+
+__all__ = ["check_output", "create", "read", "suffixes", "write"]
+
+PathLike = str | os.PathLike[str]
+
+PLAIN_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "the disk is read-only",
+    errno.EFBIG: "the file is larger than the disk's file system allows",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EMFILE: "too many files are open",
+}
+
+
+def suffixes() -> tuple[str, ...]:
+    """Return every file suffix that can be read and written.
+
+    Examples
+    --------
+    >>> ".tif" in suffixes()
+    True
+    """
+    return tuple(sorted(_formats_by_suffix()))
+
+
+def read(path: PathLike, axes: str | None = None) -> Image:
+    """Read an image with its axes, pixel size and everything needed to write the same kind of file.
+
+    Parameters
+    ----------
+    path : str or path
+        A file whose suffix is one of `suffixes`.
+    axes : str, optional
+        One letter an axis, replacing what the file says: T, C, Z, Y, X, S.
+
+    Returns
+    -------
+    Image
+        ``meta`` has ``format``, ``name``, ``channels``, ``description``, ``warnings``, when they apply
+        ``guessed``, ``alpha`` and ``hush``, and a private entry for the format.
+
+    Raises
+    ------
+    HushError
+        Names the file and the reason, whatever went wrong.
+    """
+    path = Path(path)
+    head = _first_bytes(path)
+    name, remark = _format_of_content(path, head)
+    with warnings.catch_warnings(record=True) as caught:  # what libraries mutter belongs to the image
+        warnings.simplefilter("always")
+        try:
+            image: Image = registry.get("io", name).read(path, axes)
+        except Exception as error:  # tifffile, Pillow, zlib, struct, numpy: each fails in its own way
+            raise _unreadable(path, error) from error
+    said = [str(one.message) for one in caught if issubclass(one.category, UserWarning | RuntimeWarning)]
+    meta = {"channels": [], "description": "", **image.meta, "format": name, "name": path.name}
+    meta["warnings"] = [*remark, *image.meta.get("warnings", []), *dict.fromkeys(said)]
+    return Image(image.data, image.axes, image.scale, image.unit, meta)
+
+
+def write(path: PathLike, image: Image, *, overwrite: bool = False) -> None:
+    """Write an image in the format of the path's suffix; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to; missing folders are made.
+    image : Image
+        What to write, with its axes, pixel size, channel names and description as far as the format
+        holds them.
+    overwrite : bool
+        Replace a file that exists.
+
+    Raises
+    ------
+    HushError
+        When the format cannot hold the image, the file exists, the disk is full, and so on. An older
+        file is then still what it was.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    with _temporary(path) as (temporary, target), _plain_errors(path):
+        registry.get("io", _format_of_suffix(path)).write(temporary, image)
+        _publish(temporary, target)
+
+
+@contextmanager
+def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[Array | None]:
+    """Open an image file for writing piece by piece, for results larger than memory.
+
+    Parameters
+    ----------
+    path : str or path
+        Where to; the file appears when the ``with`` block ends, and not at all when it raises.
+    like : Image
+        Shape, dtype and metadata of the file.
+    overwrite : bool
+        Replace a file that exists.
+
+    Yields
+    ------
+    array or None
+        A writable array of the shape and dtype of ``like.data``; None when the format (or this image's
+        compression in it) cannot be written in pieces: use `write` then.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    with _temporary(path) as (temporary, target):
+        with _plain_errors(path):
+            module = registry.get("io", _format_of_suffix(path))
+            array = module.create(temporary, like) if hasattr(module, "create") else None
+            if array is not None:
+                _reserve(temporary)
+        yield array
+        if array is not None:
+            with _plain_errors(path):
+                array.flush()
+                _publish(temporary, target)
+
+
+def check_output(path: PathLike, *, overwrite: bool = False, inputs: Iterable[PathLike] = (), nbytes: int = 0) -> None:
+    """Find out before the work whether its result can be written; makes missing folders.
+
+    Parameters
+    ----------
+    path : str or path
+        The file to be written.
+    overwrite : bool
+        Whether it may replace a file that exists.
+    inputs : iterable of paths
+        Files that are read meanwhile and therefore never written to.
+    nbytes : int
+        How much free space is needed; 0 when not known.
+
+    Raises
+    ------
+    HushError
+        Names the path, what is wrong, and what to try.
+    """
+    path = Path(path)
+    _format_of_suffix(path)
+    try:
+        if path.is_dir():
+            raise HushError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
+        if path.exists() and any(Path(i).exists() and path.samefile(i) for i in inputs):
+            raise HushError(f"{path} is an input as well; give the result another name")
+        if path.exists() and not path.is_file():
+            raise HushError(f"{path} is not an ordinary file; give another name")
+        if path.exists() and not overwrite:
+            raise HushError(f"{path} exists; use --overwrite (overwrite=True) to replace it")
+        folder = path.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            raise HushError(f"{path} cannot be written: no permission; give another folder")
+        free = shutil.disk_usage(folder).free
+    except (FileExistsError, NotADirectoryError) as error:
+        raise HushError(f"{path} cannot be written: a file stands where its folder should be") from error
+    except OSError as error:
+        raise HushError(f"{path} cannot be written: {_reason(error)}") from error
+    if nbytes > free:
+        raise HushError(
+            f"{path} needs {nbytes / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free; "
+            "make room or give another folder"
+        )
+
+
+def _formats_by_suffix() -> dict[str, str]:
+    return {s: name for name in registry.names("io") for s in registry.get("io", name).SUFFIXES}
+
+
+def _suffix(path: Path) -> str:
+    """Return the longest known suffix, as .ome.tif is longer than .tif; empty when there is none."""
+    lower = path.name.lower()
+    return max((s for s in _formats_by_suffix() if lower.endswith(s)), key=len, default="")
+
+
+def _format_of_suffix(path: Path) -> str:
+    suffix = _suffix(path)
+    if not suffix:
+        raise HushError(f"{path.name}: {unknown('format for suffix', path.suffix, suffixes())}")
+    return _formats_by_suffix()[suffix]
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise HushError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError as error:
+        raise HushError(f"{path.name}: there is no such file in {path.resolve().parent}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise HushError(f"{path.name} cannot be read: {_reason(error)}") from error
+    if not head:
+        raise HushError(f"{path.name} is empty (0 bytes)")
+    return head
+
+
+def _format_of_content(path: Path, head: bytes) -> tuple[str, list[str]]:
+    """Return the format and a remark when the content is of another format than the suffix says."""
+    name = _format_of_suffix(path)
+    magic = getattr(registry.get("io", name), "MAGIC", ())
+    if not magic or head.startswith(magic):
+        return name, []
+    for other in registry.names("io"):
+        if head.startswith(getattr(registry.get("io", other), "MAGIC", ()) or (b"\0" * 17,)):
+            return other, [f"{path.name} is a {other.upper()} file in spite of its name"]
+    raise HushError(f"{path.name} is not an image: its content is not {name.upper()}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return PLAIN_REASONS.get(error.errno) or os.strerror(error.errno).lower()
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _unreadable(path: Path, error: Exception) -> HushError:
+    if isinstance(error, HushError):
+        return error if str(error).startswith(path.name) else HushError(f"{path.name}: {error}")
+    return HushError(f"{path.name} cannot be read, it may be cut short or damaged: {_reason(error)}")
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (HushError, HushWarning):  # a HushWarning is an exception where warnings are made errors
+        raise
+    except Exception as error:
+        raise HushError(f"{path} cannot be written: {_reason(error)}") from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Give a name beside the target, hidden from shell patterns; whatever is left there is removed."""
+    target = path.resolve()  # a link keeps pointing to its file
+    temporary = target.with_name(f".hush-{secrets.token_hex(6)}{_suffix(path)}")
+    try:
+        yield temporary, target
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Bring the bytes to the disk, then swap names: a crash leaves the old file or the new one."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    if target.exists():
+        shutil.copymode(target, temporary)
+    temporary.replace(target)
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space now: a memory map that meets a full disk later kills the process."""
+    with path.open("rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except AttributeError:  # not on this system
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise

@@ -1,0 +1,99 @@
+"""What several formats share: choosing axes, flat pictures, the note that says what hush did."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.image import Array, Image, guess_axes
+
+LETTERS = "TCZYXS"
+
+# An open memory map holds a file handle, and systems allow about a thousand of them: smaller files,
+# which may come in folders of many, are read into memory.
+MAP_FROM = 64 * 2**20
+
+
+def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None) -> tuple[str, str | None]:
+    """Return axes for `shape`, and a sentence when they are guessed: the user's, the file's, a guess."""
+    if given is not None:
+        axes = given.upper()
+        fits = len(axes) == len(shape) == len(set(axes)) and set(axes) <= set(LETTERS) and {*"YX"} <= {*axes}
+        if not fits:
+            raise HushError(
+                f"axes {given!r} do not fit its shape {tuple(shape)}: give {len(shape)} different letters of "
+                f"T, C, Z, Y, X, S, among them Y and X, e.g. {_example(shape)!r}"
+            )
+        return axes, None
+    if declared is not None:
+        return declared, None
+    axes = guess_axes(shape)
+    sure = axes in ("YX", "YXS")
+    return axes, None if sure else f"axes {axes} guessed from shape {tuple(shape)}"
+
+
+def _example(shape: tuple[int, ...]) -> str:
+    try:
+        return guess_axes(shape)
+    except HushError:
+        return LETTERS[: len(shape)]
+
+
+def flat(image: Image, what: str) -> Array:
+    """Return the pixels as (Y, X) or (Y, X, S), for formats that hold one plane."""
+    data, axes = image.data, image.axes
+    for letter in axes:
+        if letter not in "YXS" and data.shape[axes.index(letter)] == 1:
+            data, axes = data.take(0, axes.index(letter)), axes.replace(letter, "")
+    if set(axes) - set("YXS"):
+        raise HushError(
+            f"{what} holds one plane, and this image has axes {image.axes} of shape {tuple(image.data.shape)}; "
+            "write a .tif or .npy file"
+        )
+    data = np.asarray(data).transpose([axes.index(a) for a in "YXS" if a in axes])
+    if "S" in axes and data.shape[-1] == 1:
+        data = data[..., 0]
+    return np.ascontiguousarray(data)
+
+
+def refuse(what: str, holds: str, data: Array) -> HushError:
+    """Make the error for pixels that a format cannot hold."""
+    samples = f" with {data.shape[-1]} colour samples" if data.ndim == 3 else ""
+    return HushError(f"{what} holds {holds}, not {data.dtype}{samples}; write a .tif or .npy file")
+
+
+def to_note(hush: Mapping[str, Any] | None) -> str:
+    """Return what hush did as one ASCII line, empty when it did nothing."""
+    return f"hush {json.dumps(dict(hush), default=str)}" if hush else ""
+
+
+def from_note(text: str) -> dict[str, Any] | None:
+    """Return what hush wrote with `to_note`, wherever in `text` its line begins; None if nowhere."""
+    at = text.rfind("hush {")
+    if at < 0:
+        return None
+    try:
+        found = json.JSONDecoder().raw_decode(text[at + 5 :])[0]
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def without_note(text: str) -> str:
+    """Return `text` without what `to_note` added to it."""
+    at = text.rfind("hush {")
+    return text if at < 0 or from_note(text) is None else text[:at].rstrip(" |\n\0")
+
+
+def positive(value: Any) -> float | None:
+    """Return a number that can be a pixel size, else None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None

@@ -1,0 +1,186 @@
+"""What a TIFF file says besides its pixels: plain tags, ImageJ's and tifffile's metadata, OME-XML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hush.image import Array
+from hush.io import _tiff_ome
+from hush.io._common import from_note, positive, without_note
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
+
+# Compressions that give back what was put in, by their number in the file.
+LOSSLESS = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
+CCITT = (2, 3, 4)
+
+# Tags kept as they are: names and places of origin, colour (ICC), XMP, orientation, GeoTIFF.
+KEPT = (
+    269, 271, 272, 274, 285, 306, 315, 316, 700, 33432, 33550, 33922, 34264, 34675, 34735, 34736, 34737,
+    42112, 42113,
+)  # fmt: skip
+
+MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
+
+
+@dataclass
+class Facts:
+    """Everything a file says besides its pixels."""
+
+    axes: str
+    scale: dict[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    colours: Array | None = None  # of a palette that is to be applied
+
+
+def facts(tif: TiffFile, series: TiffPageSeries) -> Facts:
+    """Gather what the file says about its first series."""
+    page = series.keyframe.aspage()
+    kind = series.kind if series.kind in ("ome", "imagej", "shaped") else "plain"
+    found = Facts(series.get_axes(False) if kind == "shaped" else series.axes)
+    private = _page_facts(tif, page) | {"kind": kind}
+    found.meta = {"tiff": private, "warnings": [], "channels": [], "description": page.description or ""}
+    found.scale, found.unit = scale_of_resolution(private["resolution"], private["resolutionunit"])
+    hush = from_note(page.software)
+    if kind == "shaped":
+        _shaped(found, page, dict((tif.shaped_metadata or ({},))[0]))
+    elif kind == "imagej":
+        hush = _imagej(found, dict(tif.imagej_metadata or {})) or hush
+    elif kind == "ome":
+        hush = _ome(found, tif.ome_metadata or "") or hush
+    if hush:
+        found.meta["hush"] = hush
+    _samples(found, page)
+    found.meta["warnings"] += _remarks(tif, series, page)
+    return found
+
+
+def scale_of_resolution(resolution: Any, unit: int) -> tuple[dict[str, float], str | None]:
+    """Return pixel sizes in micrometres from pixels an inch (2) or a centimetre (3)."""
+    length = {2: MICRONS["inch"], 3: MICRONS["cm"]}.get(unit)
+    if length is None or resolution is None:
+        return {}, None
+    sizes = {axis: ratio(value) for axis, value in zip("XY", resolution, strict=True)}
+    scale = {axis: length / value for axis, value in sizes.items() if value}
+    return scale, "µm" if scale else None
+
+
+def ratio(value: tuple[int, int]) -> float | None:
+    """Return a TIFF fraction as a number, None when it is no positive one."""
+    return positive(value[0] / value[1]) if value[1] else None
+
+
+def usual_unit(unit: str) -> str:
+    r"""Return the usual sign of a unit of length: um, micron and ImageJ's \\u00B5m are µm."""
+    unit = unit.strip().replace("\\u00B5", "µ").replace("\\u00b5", "µ").replace("μ", "µ")
+    if unit.lower() in ("um", "micron", "microns", "micrometer", "micrometre", "µm"):
+        return "µm"
+    return {"in": "inch", "inches": "inch", "\\u00C5": "Å", "angstrom": "Å"}.get(unit, unit)
+
+
+def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
+    """Return what is needed to write a page of the same kind."""
+    tags = page.tags
+    resolution = tuple(tags.valueof(code) for code in (282, 283))
+    usable = all(isinstance(value, tuple) and len(value) == 2 and value[1] for value in resolution)
+    extra = [
+        (code, int(tag.dtype), tag.count, tag.value, True)
+        for code in KEPT
+        if (tag := tags.get(code)) is not None and int(tag.dtype) in range(1, 13)
+    ]
+    return {
+        "byteorder": tif.byteorder,
+        "bigtiff": tif.is_bigtiff,
+        "photometric": int(page.photometric),
+        "compression": int(page.compression),
+        "predictor": int(page.predictor),
+        "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
+        "extrasamples": tuple(int(sample) for sample in page.extrasamples),
+        "resolution": resolution if usable else None,
+        "resolutionunit": int(tags.valueof(296, 2)),  # 2, inch, is what the standard assumes
+        "software": without_note(page.software),
+        "extratags": extra,
+        "colormap": page.colormap,
+    }
+
+
+def _samples(found: Facts, page: TiffPage) -> None:
+    """Say whether the last sample is opacity, and whether numbers stand for a palette's colours."""
+    private = found.meta["tiff"]
+    if private["photometric"] == 6 and "S" in found.axes:
+        private["photometric"] = 2  # YCbCr is decoded to RGB
+    if "S" in found.axes:
+        found.meta["alpha"] = bool(private["extrasamples"]) and private["extrasamples"][-1] in (1, 2)
+    if private["photometric"] == 5 and "S" in found.axes:
+        found.meta["cmyk"] = True
+    # ImageJ stores its display colours as a palette: there the numbers are the measurement
+    if private["photometric"] == 3 and page.colormap is not None and private["kind"] != "imagej":
+        found.colours = page.colormap
+        private["photometric"] = 2
+        found.meta["warnings"].append("its palette was replaced by the colours (RGB) it stands for")
+
+
+def _remarks(tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> list[str]:
+    from tifffile import COMPRESSION
+
+    remarks = []
+    if len(tif.series) > 1:
+        remarks.append(f"only the first of its {len(tif.series)} images was read, {len(tif.series) - 1} left out")
+    if len(series.levels) > 1:
+        remarks.append(f"its {len(series.levels) - 1} smaller copies (pyramid levels) are not written again")
+    if int(page.compression) not in (1, *LOSSLESS, *CCITT):
+        known = page.compression in list(COMPRESSION)
+        name = COMPRESSION(page.compression).name if known else f"method {page.compression}"
+        remarks.append(f"it was compressed with {name}; the result is written uncompressed")
+    return remarks
+
+
+def _shaped(found: Facts, page: TiffPage, said: dict[str, Any]) -> None:
+    """Take what tifffile and hush put into the JSON description."""
+    for key in ("shape", "axes", "truncated"):
+        said.pop(key, None)
+    if page.description.lstrip().startswith(("{", "shape=")):  # no description by the user before it
+        found.meta["description"] = ""
+    channels, scale, unit = said.pop("channels", None), said.pop("scale", None), said.pop("unit", None)
+    if isinstance(channels, list):
+        found.meta["channels"] = [str(name) for name in channels]
+    if isinstance(scale, Mapping):
+        found.scale = {axis: size for axis, value in scale.items() if (size := positive(value))}
+        found.unit = unit
+    found.meta["tiff"]["shaped"] = said
+
+
+def _imagej(found: Facts, said: dict[str, Any]) -> dict[str, Any] | None:
+    info = str(said.get("Info", ""))
+    if "Info" in said:
+        said["Info"] = without_note(info)
+    unit = usual_unit(str(said.get("unit", "")))
+    resolution = found.meta["tiff"]["resolution"]
+    found.scale, found.unit = {}, None
+    if unit not in ("", "pixel", "pixels"):
+        found.unit = unit
+        sizes = [ratio(value) for value in resolution or ()]
+        found.scale = {axis: 1 / value for axis, value in zip("XY", sizes, strict=False) if value}
+        if spacing := positive(said.get("spacing")):
+            found.scale["Z"] = spacing
+    if interval := positive(said.get("finterval")) or (positive(1 / fps) if (fps := said.get("fps")) else None):
+        found.scale["T"] = interval
+    labels = said.get("Labels") or []
+    if "C" in found.axes and found.axes.strip("YXS") == "C":
+        found.meta["channels"] = [str(label) for label in labels]
+    found.meta["description"] = said.get("Info", "")
+    found.meta["tiff"]["imagej"] = said
+    return from_note(info)
+
+
+def _ome(found: Facts, xml: str) -> dict[str, Any] | None:
+    said = _tiff_ome.parse(xml)
+    if said.scale:
+        found.scale, found.unit = said.scale, said.unit
+    found.meta |= {"channels": said.channels, "description": said.description}
+    found.meta["tiff"]["ome"] = xml
+    return said.hush

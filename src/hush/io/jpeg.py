@@ -1,0 +1,130 @@
+"""JPEG: pixels are encoded anew at quality 95; EXIF, colour profile and comments are copied byte for byte.
+
+Its density is nearly always a default of the program that wrote it, so it is kept but not taken for a
+pixel size.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.image import Image
+from hush.io._common import flat, from_note, refuse, settle_axes, to_note
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe")
+MAGIC = (b"\xff\xd8\xff",)
+
+APP0, APP14, COMMENT, SCAN, END = 0xE0, 0xEE, 0xFE, 0xDA, 0xD9
+ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a body
+LONGEST_SIDE, LONGEST_SEGMENT = 65500, 65533
+
+Segment = tuple[int, bytes]
+
+
+def read(path: Path, axes: str | None) -> Image:
+    """Read the picture as it is stored, not turned by its orientation tag."""
+    from PIL import JpegImagePlugin
+
+    segments, _ = _segments(path.read_bytes())
+    # the class itself, not Image.open: no limit on the size of honest pictures
+    with JpegImagePlugin.JpegImageFile(path) as picture:
+        data = np.array(picture)
+        exif = str(picture.getexif().get(270) or "").strip("\0 ")  # ImageDescription
+    chosen, _ = settle_axes(data.shape, axes, "YXS" if data.ndim == 3 else "YX")
+    remarks = []
+    kept = [s for s in segments if (0xE0 <= s[0] <= 0xEF and s[0] != APP14) or s[0] == COMMENT]
+    if any(_is_index(s) for s in kept):
+        remarks.append("it holds several pictures, and only the first was read")
+        kept = [s for s in kept if not _is_index(s)]
+    notes = [note for s in kept if s[0] == COMMENT and (note := from_note(_text(s)))]
+    kept = [s for s in kept if not (s[0] == COMMENT and from_note(_text(s)))]
+    comment = "\n".join(_text(s) for s in kept if s[0] == COMMENT)
+    meta: dict[str, Any] = {"warnings": remarks, "description": comment or exif}
+    meta["jpeg"] = {
+        "segments": kept,
+        "adobe": any(marker == APP14 for marker, _ in segments),
+        "description": comment or exif,
+    }
+    if notes:
+        meta["hush"] = notes[-1]
+    if data.ndim == 3 and data.shape[2] == 4 and "S" in chosen:
+        meta |= {"alpha": False, "cmyk": True}
+    return Image(data, chosen, meta=meta)
+
+
+def write(path: Path, image: Image) -> None:
+    """Write 8-bit grey, RGB or CMYK at quality 95 with colours at full resolution (4:4:4)."""
+    from PIL import Image as Pillow
+
+    data = flat(image, "JPEG")
+    samples = data.shape[2] if data.ndim == 3 else 1
+    if data.dtype != np.uint8 or not (samples in (1, 3) or (samples == 4 and image.meta.get("cmyk"))):
+        raise refuse("JPEG", "8-bit grey, RGB and CMYK without opacity (uint8)", data)
+    if max(data.shape[:2]) > LONGEST_SIDE:
+        raise HushError(f"JPEG holds {LONGEST_SIDE} pixels a side at most; write a .png or .tif file")
+    encoded = io.BytesIO()
+    mode = {1: "L", 3: "RGB", 4: "CMYK"}[samples]
+    size = (data.shape[1], data.shape[0])
+    Pillow.frombytes(mode, size, data.tobytes()).save(encoded, "JPEG", quality=95, subsampling=0)
+    made, scan = _segments(encoded.getvalue())
+    with path.open("wb") as file:
+        file.write(b"\xff\xd8")
+        for marker, body in _merge(made, image):
+            file.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
+        file.write(scan)
+
+
+def create(path: Path, like: Image) -> None:
+    """Return None: JPEG is compressed as a whole."""
+
+
+def _segments(raw: bytes) -> tuple[list[Segment], bytes]:
+    """Return the segments before the first scan, and the rest of the file."""
+    found: list[Segment] = []
+    at = 2
+    while at + 4 <= len(raw):
+        if raw[at] != 0xFF:
+            raise HushError(f"it is damaged at byte {at}")
+        marker = raw[at + 1]
+        if marker == 0xFF or marker in ALONE:  # fill byte; marker without a body
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in (SCAN, END):
+            return found, raw[at:]
+        length = int.from_bytes(raw[at + 2 : at + 4], "big")
+        found.append((marker, raw[at + 4 : at + 2 + length]))
+        at += 2 + length
+    raise HushError(f"it is cut short: it ends at byte {len(raw)} before its pixels")
+
+
+def _merge(made: list[Segment], image: Image) -> list[Segment]:
+    """Put the input's own segments in the place of the encoder's general ones."""
+    old = image.meta.get("jpeg")
+    tables = [s for s in made if not 0xE0 <= s[0] <= 0xEF]
+    adobe = [s for s in made if s[0] == APP14 and (old is None or old["adobe"])]
+    kept = list(old["segments"]) if old else [s for s in made if s[0] == APP0]
+    description = str(image.meta.get("description") or "")
+    if description != (old or {}).get("description", ""):
+        kept = [s for s in kept if s[0] != COMMENT]
+        if description:
+            kept.append((COMMENT, description.encode("utf-8")[:LONGEST_SEGMENT]))
+    note = to_note(image.meta.get("hush")).encode("ascii")
+    if note and len(note) <= LONGEST_SEGMENT:
+        kept.append((COMMENT, note))
+    kept.sort(key=lambda s: s[0] != APP0)  # JFIF wants to be first
+    return kept + adobe + tables
+
+
+def _text(segment: Segment) -> str:
+    return segment[1].decode("utf-8", "replace").strip("\0")
+
+
+def _is_index(segment: Segment) -> bool:
+    """Tell whether a segment points to further pictures behind the first (MPF)."""
+    return segment[0] == 0xE2 and segment[1].startswith(b"MPF\0")

@@ -1,0 +1,43 @@
+"""NPY: one bare array; large ones are memory-mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.image import Array, Image
+from hush.io._common import MAP_FROM, settle_axes
+
+SUFFIXES = (".npy",)
+MAGIC = (b"\x93NUMPY",)
+
+
+def read(path: Path, axes: str | None) -> Image:
+    """Read an array; its axes are guessed unless given."""
+    try:
+        data = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        if "Python objects" in str(error):
+            raise HushError("it holds Python objects, not numbers") from error
+        raise
+    axes, guessed = settle_axes(data.shape, axes, None)
+    meta = {"guessed": guessed} if guessed else {}
+    image = Image(data, axes, meta={**meta, "npy": {}})  # checks the kind of numbers first
+    if data.nbytes < MAP_FROM:
+        image = Image(np.array(data, order="K", subok=False), axes, meta=image.meta)
+    return image
+
+
+def write(path: Path, image: Image) -> None:
+    """Write the array; NPY holds neither axes nor pixel size."""
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, np.asanyarray(image.data), allow_pickle=False)
+
+
+def create(path: Path, like: Image) -> Array:
+    """Return a writable memory map, in the order (C or Fortran) of `like`."""
+    flags = like.data.flags
+    fortran = bool(flags.f_contiguous and not flags.c_contiguous)
+    return np.lib.format.open_memmap(path, "w+", like.data.dtype, tuple(like.data.shape), fortran)

@@ -1,0 +1,168 @@
+"""PNG: 8 and 16 bits exactly; colour profile, texts and pixel size are copied as they were."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.image import Array, Image
+from hush.io._common import flat, refuse, settle_axes
+
+SUFFIXES = (".png",)
+MAGIC = (b"\x89PNG\r\n\x1a\n",)
+
+# Chunks that stay true whatever the pixels become; tRNS, PLTE, sBIT, bKGD, hIST and animations do not.
+KEPT = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
+GREY, PALETTE = 0, 3  # colour types
+MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
+
+Chunk = tuple[bytes, bytes]
+
+
+def read(path: Path, axes: str | None) -> Image:
+    """Read the picture: a palette becomes its colours, single bits become booleans."""
+    import imagecodecs
+
+    raw = path.read_bytes()
+    chunks = list(_chunks(raw))
+    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise HushError("it is damaged: its header is missing")
+    depth, colour = chunks[0][1][8:10]
+    kinds = {kind for kind, _ in chunks}
+    data: Array = imagecodecs.png_decode(raw)
+    if depth == 1 and colour == GREY and b"tRNS" not in kinds:
+        data = data > 0
+    chosen, _ = settle_axes(data.shape, axes, "YXS" if data.ndim == 3 else "YX")
+    meta: dict[str, Any] = {"warnings": _remarks(kinds, depth, colour)}
+    meta["png"] = {"chunks": [chunk for chunk in chunks if chunk[0] in KEPT and _words(chunk)[0] != "hush"]}
+    texts = dict(_words(chunk) for chunk in chunks)
+    meta["description"] = texts.get("Description", "")
+    if "hush" in texts:
+        meta["hush"] = _note(texts["hush"])
+    scale = _scale(chunks)
+    return Image(data, chosen, scale, "µm" if scale else None, meta)
+
+
+def write(path: Path, image: Image) -> None:
+    """Write grey, RGB, either with alpha, of 8 or 16 bits, or single bits."""
+    data = flat(image, "PNG")
+    holds = "8- and 16-bit whole numbers without sign (uint8, uint16) and bool, grey or RGB, with or without alpha"
+    samples = data.shape[2] if data.ndim == 3 else 1
+    fits = data.dtype == bool and samples == 1
+    if data.dtype.kind == "u" and data.dtype.itemsize <= 2:
+        fits = samples in (1, 3) or (samples in (2, 4) and image.alpha)
+    if not fits:
+        raise refuse("PNG", holds, data)
+    chunks = _encode(data)
+    pixels = next(i for i, chunk in enumerate(chunks) if chunk[0] == b"IDAT")
+    chunks[1:pixels] = _about(image)  # what the encoder adds of its own is not the file's
+    with path.open("wb") as file:
+        file.write(MAGIC[0])
+        for kind, body in chunks:
+            file.write(struct.pack(">I", len(body)) + kind + body)
+            file.write(struct.pack(">I", zlib.crc32(kind + body)))
+
+
+def create(path: Path, like: Image) -> None:
+    """Return None: PNG is compressed as a whole."""
+
+
+def _chunks(raw: bytes) -> Iterator[Chunk]:
+    """Yield kind and body of every chunk, checked; the last one is IEND."""
+    at, kind = len(MAGIC[0]), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack(">I4s", raw[at : at + 8]) if at + 8 <= len(raw) else (len(raw), b"")
+        body, check = raw[at + 8 : at + 8 + length], raw[at + 8 + length : at + 12 + length]
+        if len(check) != 4:
+            raise HushError(f"it is cut short: it ends at byte {len(raw)} without its last part")
+        if zlib.crc32(kind + body) != int.from_bytes(check, "big"):
+            raise HushError(f"it is damaged: the checksum of its {kind.decode('latin-1')!r} part is wrong")
+        yield kind, body
+        at += 12 + length
+
+
+def _encode(data: Array) -> list[Chunk]:
+    """Return the chunks of a file that holds nothing but the pixels."""
+    import imagecodecs
+
+    if data.dtype != bool:
+        return list(_chunks(bytes(imagecodecs.png_encode(data.astype(data.dtype.newbyteorder("="))))))
+    height, width = data.shape
+    rows = np.packbits(data, axis=1)
+    plain = np.hstack([np.zeros((height, 1), np.uint8), rows])  # each row begins with filter 0: none
+    header = struct.pack(">IIBBBBB", width, height, 1, GREY, 0, 0, 0)
+    return [(b"IHDR", header), (b"IDAT", zlib.compress(plain.tobytes())), (b"IEND", b"")]
+
+
+def _about(image: Image) -> list[Chunk]:
+    """Return the chunks between header and pixels: the input's own, and what changed."""
+    chunks: list[Chunk] = list((image.meta.get("png") or {}).get("chunks", ()))
+    wanted = {axis: image.scale[axis] for axis in "XY" if axis in image.scale}
+    said = _scale(chunks)
+    microns = MICRONS.get(image.unit or "", 0.0)
+    if len(wanted) == 2 and microns and (wanted != said or image.unit != "µm"):
+        per_metre = [round(1e6 / (wanted[axis] * microns)) for axis in "XY"]
+        if all(0 < value < 2**31 for value in per_metre):
+            chunks = [chunk for chunk in chunks if chunk[0] != b"pHYs"]
+            chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    description = str(image.meta.get("description") or "")
+    if description != dict(_words(chunk) for chunk in chunks).get("Description", ""):
+        chunks = [chunk for chunk in chunks if _words(chunk)[0] != "Description"]
+        if description:
+            chunks.append((b"iTXt", b"Description\0\0\0\0\0" + description.encode("utf-8")))
+    if image.meta.get("hush"):
+        text = json.dumps(dict(image.meta["hush"]), default=str)
+        chunks.append((b"tEXt", b"hush\0" + text.encode("ascii")))
+    return chunks
+
+
+def _words(chunk: Chunk) -> tuple[str, str]:
+    """Return keyword and text of a text chunk, empty ones for other chunks and damaged texts."""
+    kind, body = chunk
+    key, _, rest = body.partition(b"\0")
+    try:
+        if kind == b"tEXt":
+            return key.decode("latin-1"), rest.decode("latin-1")
+        if kind == b"zTXt":
+            return key.decode("latin-1"), zlib.decompress(rest[1:]).decode("latin-1")
+        if kind == b"iTXt":
+            text = rest[2:].split(b"\0", 2)[2]  # after language and translated keyword
+            return key.decode("latin-1"), (zlib.decompress(text) if rest[0] else text).decode("utf-8")
+    except (zlib.error, IndexError, UnicodeDecodeError):
+        pass
+    return "", ""
+
+
+def _note(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _scale(chunks: list[Chunk]) -> dict[str, float]:
+    """Return the pixel size in micrometres, if pHYs counts pixels a metre."""
+    for kind, body in chunks:
+        if kind == b"pHYs" and len(body) == 9 and body[8] == 1:
+            x, y = struct.unpack(">II", body[:8])
+            return {"X": 1e6 / x, "Y": 1e6 / y} if x and y else {}
+    return {}
+
+
+def _remarks(kinds: set[bytes], depth: int, colour: int) -> list[str]:
+    remarks = []
+    if colour == PALETTE:
+        remarks.append("its palette was replaced by the colours (RGB) it stands for")
+    if colour == GREY and depth in (2, 4):
+        remarks.append(f"its {depth} bits a pixel were widened to 8")
+    if b"acTL" in kinds:
+        remarks.append("it is animated, and only its first picture was read")
+    return remarks

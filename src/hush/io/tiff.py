@@ -1,0 +1,166 @@
+"""TIFF: plain, OME and ImageJ files, with their axes, pixel size and display settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.image import Array, Image
+from hush.io import _tiff_read, _tiff_write
+from hush.io._common import LETTERS, MAP_FROM, settle_axes
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPageSeries
+
+SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff")
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+SPOOL_FROM = 512 * 2**20  # decoded bytes; larger ones are decoded into a temporary file, not into memory
+
+# What tifffile logs when the chain of pages leads out of the file: without care, pages go missing silently.
+CUT_SHORT = ("invalid page offset", "corrupted tag list", "invalid offset to page")
+
+
+def read(path: Path, axes: str | None) -> Image:
+    """Read the first series of a TIFF file at full resolution."""
+    import tifffile
+
+    with _mutterings() as said, tifffile.TiffFile(path) as tif:
+        if not tif.series:
+            raise HushError("it holds no image")
+        series = tif.series[0]
+        _check_whole(tif, series, said)
+        data = _pixels(path, tif, series)
+        facts = _tiff_read.facts(tif, series)
+        data, declared, guessed = _name_axes(data, facts.axes)
+        if facts.colours is not None:
+            data, declared = _apply_palette(data, facts.colours), declared + "S"
+    chosen, guess = settle_axes(data.shape, axes, declared)
+    if axes is None:
+        guess = guess or guessed
+    meta = facts.meta | {"warnings": [*facts.meta["warnings"], *dict.fromkeys(said)]}
+    if guess:
+        meta["guessed"] = guess
+    if "S" not in chosen:
+        meta.pop("alpha", None)
+    elif meta.get("alpha") == (data.shape[chosen.index("S")] in (2, 4)):
+        del meta["alpha"]  # the usual rule says the same
+    scale = {axis: size for axis, size in facts.scale.items() if axis in chosen}
+    return Image(data, chosen, scale, facts.unit if scale else None, meta)
+
+
+def write(path: Path, image: Image) -> None:
+    """Write the image in the kind of TIFF it came from, or a plain one."""
+    import tifffile
+
+    plan = _tiff_write.plan(path, image)
+    with tifffile.TiffWriter(path, **plan.file) as writer:
+        writer.write(np.asarray(image.data), **plan.page)
+
+
+def create(path: Path, like: Image) -> Array | None:
+    """Return a writable memory map, or None when the file is to be compressed as its input was."""
+    import tifffile
+
+    plan = _tiff_write.plan(path, like, compress=like.data.nbytes < SPOOL_FROM)
+    if plan.page.get("compression") or like.data.dtype == bool:
+        return None
+    dtype = like.data.dtype.newbyteorder(plan.file["byteorder"])
+    with tifffile.TiffWriter(path, **plan.file) as writer:
+        shape = tuple(like.data.shape)
+        place = writer.write(data=None, shape=shape, dtype=dtype, returnoffset=True, align=4096, **plan.page)
+    if place is None:
+        return None
+    return np.memmap(path, dtype, "r+", place[0], shape)
+
+
+@contextmanager
+def _mutterings() -> Iterator[list[str]]:
+    """Collect what tifffile logs as a warning or an error."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    log, listener = logging.getLogger("tifffile"), Listener(logging.WARNING)
+    log.addHandler(listener)
+    try:
+        yield said
+    finally:
+        log.removeHandler(listener)
+
+
+def _check_whole(tif: TiffFile, series: TiffPageSeries, said: list[str]) -> None:
+    """Raise unless every byte of the series is inside the file; tifffile would fill gaps with zeros."""
+    len(tif.pages)  # walks the whole chain of pages, and says so in the log when it breaks
+    broken = next((line for line in said if any(phrase in line for phrase in CUT_SHORT)), None)
+    end = 0
+    if series.dataoffset is not None:
+        end = series.dataoffset + series.nbytes
+    for page in series.pages:
+        if page is None:
+            continue
+        if not page.dataoffsets:
+            raise HushError("it is cut short or damaged: a page has no pixels")
+        last = max(o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if page.parent is tif:
+            end = max(end, last)
+        elif last > page.parent.filehandle.size:
+            raise HushError(f"its part {page.parent.filename} is cut short")
+    size = tif.filehandle.size
+    if end > size:
+        raise HushError(f"it is cut short: its pixels end at byte {end}, and the file at byte {size}")
+    if broken:
+        raise HushError("it is cut short or damaged: its list of pages breaks off")
+
+
+def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
+    """Return the pixels in the shape the file declares: mapped, in memory, or in a temporary file."""
+    shape = series.get_shape(False) if series.kind == "shaped" else series.shape
+    if series.dtype is None:
+        raise HushError("its kind of numbers is not known")
+    if series.dataoffset is not None and series.nbytes >= MAP_FROM and series.keyframe.is_memmappable:
+        dtype = np.dtype(tif.byteorder + series.dtype.char)
+        return np.memmap(path, dtype, "r", series.dataoffset, shape)
+    data = series.asarray(out="memmap" if series.nbytes >= SPOOL_FROM else None)
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    return data.reshape(shape)
+
+
+def _name_axes(data: Array, axes: str) -> tuple[Array, str, str | None]:
+    """Give letters that hush does not know one that it knows: Z, then T, then C; say so."""
+    unknown = [i for i, a in enumerate(axes) if a not in LETTERS]
+    free = [a for a in "ZTC" if a not in axes]
+    if len(unknown) > len(free):  # axes of length one can go without loss
+        keep = [i for i in range(data.ndim) if i not in unknown or data.shape[i] > 1]
+        data = data.reshape([data.shape[i] for i in keep])
+        axes = "".join(axes[i] for i in keep)
+        unknown = [i for i, a in enumerate(axes) if a not in LETTERS]
+    if not unknown:
+        return data, axes, None
+    if len(unknown) > len(free):
+        raise HushError(f"it has axes {axes} of shape {data.shape}, more than T, C, Z, Y, X, S can name")
+    names = sorted(free[: len(unknown)], key="TCZ".index)
+    named = list(axes)
+    for i, name in zip(unknown, names, strict=True):
+        named[i] = name
+    chosen = "".join(named)
+    return data, chosen, f"axes {chosen} guessed from shape {tuple(data.shape)}"
+
+
+def _apply_palette(data: Array, colours: Array) -> Array:
+    """Return the colours that the numbers of a palette image stand for, samples last."""
+    table = np.asarray(colours).T  # (entries, 3), 16 bit as TIFF stores it
+    if table.max() <= 255:
+        table = table.astype(np.uint8)  # some writers forget to stretch 8 bits to 16
+    elif np.isin(table & 255, (0, 255)).all() or (table % 257 == 0).all():
+        table = (table >> 8).astype(np.uint8)
+    return table[data]

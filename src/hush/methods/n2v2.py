@@ -1,0 +1,44 @@
+"""N2V2: Noise2Void without its checkerboards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from hush.methods.n2v import Noise2Void
+from hush.nets.unet import UNet
+
+
+@dataclass(kw_only=True, eq=False)
+class N2V2(Noise2Void):
+    """Noise2Void without checkerboards: blurred pooling, no top skip, medians (Höck et al., ECCVW 2022).
+
+    Differs from `n2v` in three settings only: hidden pixels become the median of their neighbours,
+    pooling is max-blur-pool, and the network has neither a skip connection at full resolution nor a residual.
+
+    Examples
+    --------
+    >>> N2V2(maps=4).build(1, 2).top_skip
+    False
+    """
+
+    needs: ClassVar[str] = "noisy"
+
+    rule: str = "median"
+    residual: Literal[False] = False
+
+    def build(self, channels: int, ndim: int) -> nn.Module:
+        """Return a U-Net with blurred pooling and no top skip."""
+        return UNet(
+            channels,
+            channels,
+            ndim=ndim,
+            depth=self.depth,
+            kernel=self.kernel,
+            maps=self.maps,
+            norm=self.norm,
+            blur_pool=True,
+            top_skip=False,
+        )

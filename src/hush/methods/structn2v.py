@@ -1,0 +1,53 @@
+"""structN2V: Noise2Void for noise that is correlated in a known direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hush.errors import HushError
+from hush.masking import error_at, hide_pixels, structure_mask
+from hush.methods.n2v import Noise2Void
+from hush.patches import Batch
+
+
+@dataclass(kw_only=True, eq=False)
+class StructN2V(Noise2Void):
+    """Noise2Void for correlated noise: neighbours under a mask are hidden too (Broaddus et al., ISBI 2020).
+
+    Parameters
+    ----------
+    mask : str or nested list
+        Which neighbours of a hidden pixel share its noise: ``"1x11"`` (rows x columns), rows of digits
+        such as ``"010,111,010"``, or nested lists of 0 and 1; odd sizes.
+
+    Notes
+    -----
+    Patches are flipped and not turned, since turning them would turn the noise's direction.
+
+    Examples
+    --------
+    >>> StructN2V(mask="1x5").check()
+    """
+
+    needs: ClassVar[str] = "noisy"
+
+    mask: str | list[list[int]] = "1x11"
+    augment: Literal["all", "flips", "none"] = "flips"
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        try:
+            structure_mask(self.mask, self.ndim)
+        except (ValueError, TypeError) as error:
+            raise HushError(f"setting mask cannot be {self.mask!r}: {error}; possible: '1x11', '010,111,010'") from None
+
+    def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
+        """Return the squared error to the noisy values at hidden pixels."""
+        mask = structure_mask(self.mask, self.ndim)
+        hidden, where = hide_pixels(batch.noisy, self.hidden_fraction, self.radius, self.rule, rng, mask)
+        return error_at(where, net(hidden), batch.noisy, batch.valid)
