@@ -110,6 +110,10 @@ class Denoiser:
         demand(0 <= self.strength <= 1, "strength", self.strength, "0 (nothing is removed) to 1 (all of it)")
         demand(self.seed >= 0, "seed", self.seed, "0 or more")
 
+    def expectation(self, images: Sequence[Image], models: int = 1) -> str:
+        """Say in a sentence what will be done, how long it takes and how much memory."""
+        return f"{self.method} on {len(images)} image{'s' * (len(images) > 1)}"
+
     def fit(self, images: Images, targets: Images | None = None) -> Self:
         """Learn from images; see the method's own text for what it needs."""
         return self

@@ -148,3 +148,46 @@ METRICS = {
     "ssim": Metric(ssim, True, True),
     "rmse": Metric(rmse, True, False),
 }
+
+
+def scores(
+    image: Image | Array, reference: Image | Array, *, peak: float | None = None, fit: bool = False
+) -> dict[str, float | None]:
+    """Compute every metric of the table.
+
+    Parameters
+    ----------
+    image, reference : Image or array
+        Of one shape.
+    peak : float, optional
+        Data range; by default `data_range` of the reference.
+    fit : bool
+        Fit gain and offset of the image to the reference first.
+
+    Returns
+    -------
+    dict
+        A number for each metric, ``peak``, and ``gain`` and ``offset`` when fitted. None stands for an
+        infinite PSNR, and for an SSIM that an image is too small for.
+
+    Examples
+    --------
+    >>> scores(np.eye(16), np.eye(16))
+    {'psnr': None, 'ssim': 1.0, 'rmse': 0.0, 'peak': 1.0}
+    """
+    peak = data_range(reference) if peak is None else peak
+    fitted: dict[str, float | None] = {}
+    if fit:
+        values, gain, offset = fit_gain(image, reference)
+        image = Image(values, image.axes) if isinstance(image, Image) else values
+        fitted = {"gain": gain, "offset": offset}
+    result: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        try:
+            value = metric.function(image, reference, **({} if name == "rmse" else {"peak": peak}))
+        except HushError:
+            if name != "ssim":
+                raise
+            value = float("nan")
+        result[name] = value if np.isfinite(value) else None
+    return {**result, "peak": peak, **fitted}

@@ -99,6 +99,16 @@ class NetDenoiser(Denoiser):
         demand(self.tile is None or self.tile > 0, "tile", self.tile, "1 or more, or none")
         demand(self.augment in AUGMENT, "augment", self.augment, ", ".join(AUGMENT))
 
+    def expectation(self, images: Sequence[Image], models: int = 1) -> str:
+        """Say in a sentence what will be done, how long it takes and how much memory."""
+        text = super().expectation(images, models)
+        if hasattr(self, "nets_"):
+            return f"{text}, with a trained model"
+        time = f"{self.steps} steps" if self.steps else f"{self.seconds:g} s of training"
+        megabytes = 350 + 28 * 4 * self.maps * self.batch * self.patch**self.ndim / 4 ** (self.ndim - 2) / 1e6
+        each = f" for each of {models} models" if models > 1 else ""
+        return f"{text}: {time}{each} and then some seconds, about {megabytes / 1000:.1f} GB of memory"
+
     # What a method answers -------------------------------------------------------------------
 
     def build(self, channels: int, ndim: int) -> nn.Module:

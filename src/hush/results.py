@@ -70,7 +70,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
     chosen, views = _choose(noisy, result.image)
     windows = _windows([pairs[len(pairs) // 2] for pairs in chosen.values()], views)
     info, medical = result.info, bool(noisy.meta.get("medical"))
-    method, about = _method(str(info.get("method") or "the method"))
+    method, about = _method(str(info.get("method") or "This method"))
     channels, sets = [], []
     for number, pairs in chosen.items():
         channel, pictures = _channel(folder, number, pairs, windows, noisy, str(info.get("method")))
@@ -95,7 +95,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
     }
     partial = record.with_suffix(".partial")
     partial.write_text(_readable(_plain(facts)), "utf-8")
-    os.replace(partial, record)
+    partial.replace(record)
 
 
 def without_directories(command: str) -> str:
@@ -223,7 +223,7 @@ def _windows(pairs: Sequence[Pair], views: int) -> list[tuple[str, int, int]]:
             for c in corners
             if all(max(0, high - abs(c[0] - y)) * max(0, wide - abs(c[1] - x)) * 2 < high * wide for _, y, x in found)
         ]
-        worth = [score[y // step : (y + high) // step, x // step : (x + wide) // step].mean() for y, x in free]
+        worth = [score[y // step : -(-(y + high) // step), x // step : -(-(x + wide) // step)].mean() for y, x in free]
         if free:
             found.append((title, *free[int(np.argmax(worth))]))
     return found[: views - 1]
@@ -252,3 +252,244 @@ def _span(values: Array, dtype: np.dtype[Any]) -> list[float]:
         low, high = float(values.min()), float(values.max())
     pad = max(abs(low), 1.0) / 2 if low == high else 0.0
     return [low - pad, high + pad]
+
+
+def _channel(
+    folder: Path, number: int, pairs: Sequence[Pair], windows: Sequence[Any], noisy: Image, method: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Measure one channel and write its pictures."""
+    before, after, noise = _sample(pairs)
+    span = _span(before, noisy.data.dtype)
+    reach = _reach(noise)
+    sets = []
+    for index, pair in enumerate(pairs):
+        for view, (values, place) in enumerate(_views(pair, windows)):
+            # a mean over blocks holds less noise: the overview of a large image gets its own range
+            far = reach if place["step"] == 1 else _reach(values[2])
+            sides = {"before": span, "after": span, "noise": [-(far or 1.0), far or 1.0]}
+            stem = f"c{number}-p{index}-v{view}"
+            for (name, side), value in zip(sides.items(), values, strict=True):
+                _png(folder / f"{stem}-{name}.png", value, side, missing=0.5 if name == "noise" else 0.0)
+            files = {name: f"{stem}-{name}.png" for name in sides}
+            bar = _bar(noisy, place["width"], place["step"])
+            sets.append({"channel": number, "plane": pair.label, **place, "noise_range": sides["noise"], "bar": bar})
+            sets[-1] |= files
+    names = noisy.meta.get("channels") or []
+    name = str(names[number]) if number < len(names) else f"channel {number}" if noisy.channels > 1 else ""
+    whole = all(array.dtype.kind in "bui" for array in (pairs[0].before, pairs[0].after))
+    found = _measure(after, noise, whole)
+    found |= _correlation(pairs, bool(found["std"]), method)
+    size = pairs[0].before.size * sum(1 for _ in noisy.planes()) // noisy.channels
+    found |= {"values": int(noise.size), "of": int(size)}
+    return {"channel": number, "name": name, "range": span, "noise": found}, sets
+
+
+def _reach(noise: Array) -> float:
+    """Return the largest size of the removed noise that its picture shows: 99.8 percent lie below."""
+    sizes = np.abs(noise[np.isfinite(noise)])
+    return float(np.percentile(sizes, 99.8)) or float(sizes.max()) if sizes.size else 0.0
+
+
+def _views(pair: Pair, windows: Sequence[Any]) -> Any:
+    """Yield the pictures of a plane: the whole of it, then the crops at full resolution."""
+    _, height, width = pair.before.shape
+    step = -(-max(height, width) // SIDE)
+    title = "whole image" if step == 1 else "overview"
+    whole = pair.read() if step == 1 else list(_overview(pair, step, 1 if height * width > HUGE else step)[:3])
+    size = {"height": whole[0].shape[-2], "width": whole[0].shape[-1]}
+    yield whole, {"view": title, "x": 0, "y": 0, **size, "step": step}
+    for count, (why, y, x) in enumerate(windows, 1):
+        values = pair.read(slice(y, y + SIDE), slice(x, x + SIDE))
+        size = {"height": values[0].shape[-2], "width": values[0].shape[-1]}
+        yield values, {"view": f"crop {count}: {why}", "x": x, "y": y, **size, "step": 1}
+
+
+def _png(path: Path, values: Array, span: Sequence[float], missing: float) -> None:
+    """Write values of shape (samples, Y, X) as 8 bits, for display only; 3 samples are colours."""
+    low, high = span
+    with np.errstate(all="ignore"):
+        grey = np.clip((values - low) / (high - low), 0, 1)
+        grey = np.where(np.isnan(grey), missing, grey)
+        grey = grey if len(grey) in (1, 3) else grey.mean(axis=0, keepdims=True)
+        pixels = np.rint(grey * 255).astype(np.uint8)
+    Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(path)
+
+
+def _bar(image: Image, width: int, step: int) -> dict[str, Any] | None:
+    """Return a scale bar of a round length, at most a quarter of the picture."""
+    size = float(image.scale.get("X") or 0) * step
+    if not (image.unit and math.isfinite(size) and size > 0 and width >= 64):
+        return None
+    power = 10.0 ** math.floor(math.log10(width * size / 4))
+    length = max(power * factor for factor in (1, 2, 5) if power * factor <= width * size / 4 * (1 + 1e-9))
+    return {"pixels": length / size, "text": f"{length:g} {image.unit}"}
+
+
+def _measure(after: Array, noise: Array, whole: bool) -> dict[str, Any]:
+    """Return mean, spread and histogram of the removed noise, and how its spread goes with brightness."""
+    facts: dict[str, Any] = dict.fromkeys(("mean", "std", "dark", "bright"))
+    facts |= {"edges": [], "counts": [], "outside": 0, "gaussian": []}
+    if not noise.size:
+        return facts
+    mean, std = float(noise.mean()), float(noise.std())
+    if std <= 1e-12 * float(np.abs(noise).max()):
+        std = 0.0  # one value everywhere, but for rounding
+    facts |= {"mean": mean, "std": std}
+    if std > 0:
+        # differences of integers are integers: a bin that holds a broken number of them makes a comb
+        bin_ = max(1, round(9 * std / 101)) if whole else 9 * std / 101
+        half = math.ceil(4.5 * std / bin_)
+        centres = (round(mean) if whole else mean) + bin_ * np.arange(-half, half + 1)
+        edges = np.append(centres - bin_ / 2, centres[-1] + bin_ / 2)
+        counts, _ = np.histogram(noise, edges)
+        bell = np.exp(-(((centres - mean) / std) ** 2) / 2) * noise.size * bin_ / std / math.sqrt(2 * math.pi)
+        facts |= {"edges": edges, "counts": counts, "outside": int(noise.size - counts.sum()), "gaussian": bell}
+        low, high = np.percentile(after, [25, 75])
+        if noise.size >= 400 and low < high:
+            facts |= {"dark": float(noise[after <= low].std()), "bright": float(noise[after >= high].std())}
+    return facts
+
+
+def _lags(plane: Array) -> Array:
+    """Return the sums of products of a plane with itself, moved by -LAGS to LAGS in both axes."""
+    shape = (plane.shape[0] + LAGS, plane.shape[1] + LAGS)  # zeros enough that nothing comes round
+    power = np.abs(np.fft.rfft2(plane, shape)) ** 2
+    at = np.arange(-LAGS, LAGS + 1)
+    found: Array = np.fft.irfft2(power, shape)[np.ix_(at, at)]
+    return found
+
+
+def _correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, Any]:
+    """Return the autocorrelation of the removed noise in the middle of the planes, and what it says."""
+    grid: list[list[float | None]] = [[None] * (2 * LAGS + 1) for _ in range(2 * LAGS + 1)]
+    facts: dict[str, Any] = {"autocorrelation": grid, "lag1": {"rows": None, "columns": None}, "strongest": None}
+    _, height, width = pairs[0].before.shape
+    y, x = ((max(0, (n - SIDE) // 2), max(0, (n - SIDE) // 2) + SIDE) for n in (height, width))
+    products, counts = np.zeros((2, 2 * LAGS + 1, 2 * LAGS + 1))
+    for pair in pairs if noise else ():
+        for plane in pair.read(slice(*y), slice(*x))[2]:
+            good = np.isfinite(plane)
+            if good.any():
+                products += _lags(np.where(good, plane - plane[good].mean(), 0))
+                counts += np.rint(_lags(good.astype(np.float64)))
+    if products[LAGS, LAGS] <= 0:
+        return facts | {"sentence": "The removed noise does not vary, so there is nothing to correlate."}
+    if counts[LAGS, LAGS] < 64:
+        return facts | {"sentence": "There are too few pixels to tell whether the removed noise is correlated."}
+    with np.errstate(all="ignore"):
+        found = np.where(counts > 0, products / counts, np.nan)
+    found /= found[LAGS, LAGS]
+    rows, columns = float(found[LAGS, LAGS + 1]), float(found[LAGS + 1, LAGS])
+    rest = np.where(counts >= 16, np.abs(found), 0)
+    rest[LAGS, LAGS] = 0
+    down, right = (int(i) - LAGS for i in np.unravel_index(int(np.argmax(rest)), rest.shape))
+    strongest = {"down": down, "right": right, "value": float(found[down + LAGS, right + LAGS])}
+    least = max(CORRELATED, 4 / math.sqrt(counts[LAGS, LAGS]))  # four standard errors of white noise
+    facts |= {"autocorrelation": found, "lag1": {"rows": rows, "columns": columns}, "strongest": strongest}
+    return facts | {"sentence": _sentence(rows, columns, strongest, least, method)}
+
+
+def _sentence(rows: float, columns: float, strongest: Mapping[str, Any], least: float, method: str) -> str:
+    """Say in words what the autocorrelation means."""
+    both = (("along rows", rows), ("along columns", columns))
+    high = [f"{way} ({_hundredths(value)})" for way, value in both if math.isfinite(value) and abs(value) > least]
+    if not high:
+        said = ", ".join(f"{_hundredths(value)} {way}" for way, value in both if math.isfinite(value))
+        said = f"Neighbouring pixels of the removed noise are uncorrelated (lag-1: {said})"
+        if abs(strongest["value"]) > least:
+            place = f"{abs(strongest['down'])} rows and {abs(strongest['right'])} columns"
+            return f"{said}, but pixels {place} apart are not ({_hundredths(strongest['value'])}): look for a pattern."
+        return said + "."
+    said = f"Neighbouring pixels of the removed noise are correlated {' and '.join(high)}: "
+    if max(abs(v) for v in (rows, columns) if math.isfinite(v)) == max(-v for v in (rows, columns)):
+        return said + "neighbours differ more than chance would have it; look for a pattern."
+    if method == "structn2v":
+        return said + "the noise is not white, which structn2v expects along its mask."
+    if len(high) == 1:
+        return said + "the noise is not white, structn2v may fit better."
+    return said + "either the noise is not white, or structure was removed with it; look for edges in its picture."
+
+
+def _hundredths(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def say(value: float | None) -> str:
+    """Write a number for people: three digits, thousands whole.
+
+    Examples
+    --------
+    >>> say(12.345), say(12345.6), say(-0.00123)
+    ('12.3', '12,346', '−0.00123')
+    """
+    if value is None:
+        return "unknown"
+    return (f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}").replace("-", "−")
+
+
+def _summary(method: str, channels: Sequence[Mapping[str, Any]]) -> str:
+    known = [(c["name"], c["noise"]["std"]) for c in channels if c["noise"]["std"]]
+    means = [c["noise"]["mean"] for c in channels if c["noise"]["mean"] is not None]
+    if not means:
+        return f"{method} removed nothing: no pixel is finite"
+    if not known and not any(means):
+        return f"{method} removed nothing: the result equals the input"
+    if not known:
+        return f"{method} removed the same value from every pixel ({say(means[0])}, image units)"
+    values = [std for _, std in known]
+    text = f"{say(min(values))} to {say(max(values))}" if len(values) > 1 else say(values[0])
+    if 1 < len(known) <= 3:
+        text = ", ".join(f"{say(std)} in {name}" for name, std in known)
+    return f"{method} removed noise of standard deviation {text} (image units)"
+
+
+def _trust(channels: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what is known of the result without a clean image, and what is not."""
+    said = [
+        "There is no clean image to compare with: this page cannot say how near the result is to the truth. "
+        "It shows what was taken away.",
+        "What was taken away should look like noise and nothing else. Edges, outlines or texture of the object in "
+        "the picture of the removed noise mean that structure was removed too.",
+    ]
+    for channel in channels[:4]:
+        noise, name = channel["noise"], f"{channel['name']}: " if channel["name"] else ""
+        if noise["std"]:
+            part = abs(noise["mean"]) / noise["std"]
+            kept = "brightness is kept" if part < 0.05 else "the overall brightness has changed"
+            said.append(f"{name}The mean of the removed noise is {say(noise['mean'])}, {part:.1%} of its std: {kept}.")
+        if noise["dark"]:
+            ratio = noise["bright"] / noise["dark"]
+            grows = "grows with brightness, as photon noise does" if ratio > 1.25 else "hardly depends on brightness"
+            grows = "is smaller where the image is bright, so look for clipping" if ratio < 0.8 else grows
+            said.append(
+                f"{name}It {grows}: std {say(noise['dark'])} in the darkest quarter of the pixels, "
+                f"{say(noise['bright'])} in the brightest."
+            )
+    return [*said, "Measure on the result only what you would also believe from the mean of many noisy images."]
+
+
+def _input(image: Image) -> dict[str, Any]:
+    pixel = [
+        {"axis": axis, "size": image.scale[axis], "unit": "s" if axis == "T" else image.unit or ""}
+        for axis in image.axes
+        if axis in image.scale
+    ]
+    name = _base(str(image.meta.get("name") or "")) or "image"
+    facts = {"name": name, "shape": image.data.shape, "axes": image.axes, "dtype": str(image.data.dtype)}
+    return {**facts, "pixel": pixel, "channels": [str(c) for c in image.meta.get("channels") or []]}
+
+
+def _method(name: str) -> tuple[str, str]:
+    """Return a method's name for people (its class) and its first line, from the syntax tree: no import of torch."""
+    key = name.replace("-", "_")
+    file = registry.HERE / "methods" / f"{key}.py"
+    if key not in registry.names("methods") or not file.exists():
+        return name, ""
+    classes = (node.name for node in ast.parse(file.read_text("utf-8")).body if isinstance(node, ast.ClassDef))
+    return next((c for c in classes if not c.startswith("_")), name), registry.describe("methods", key)["about"]
+
+
+def _versions() -> dict[str, str]:
+    found = {"hush": __version__, "Python": platform.python_version(), "numpy": np.__version__}
+    torch = sys.modules.get("torch")  # asked, not imported
+    return found | ({"torch": str(torch.__version__)} if torch is not None else {})
