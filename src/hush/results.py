@@ -45,7 +45,10 @@ class Pair:
         """Return before, after, and the removed noise (before - after) of a window as float64."""
         with np.errstate(all="ignore"):  # infinite pixels: inf - inf is NaN, and counts as missing
             before, after = (np.asarray(a[:, y, x], np.float64) for a in (self.before, self.after))
-            return [before, after, before - after]
+            noise = before - after
+            if self.before.dtype == np.float64:
+                noise[np.abs(before) > 1e100] = np.nan  # their squares would overflow: no measurement
+            return [before, after, noise]
 
 
 def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, command: str) -> None:

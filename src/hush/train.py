@@ -58,7 +58,7 @@ class State:
 
     step: int = 0
     steps: int | None = None
-    losses: list[tuple[int, float]] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -177,7 +177,7 @@ class Trainer:
         """Keep the loss, thinned out so that the history never exceeds some hundred entries."""
         state = self.state
         if state.step % max(1, (state.steps or 1) // 200) == 0:
-            state.losses.append((state.step, value))
+            state.losses.append([state.step, value])
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state, flat."""
@@ -200,6 +200,11 @@ class Trainer:
                 adam.setdefault(int(index), {})[name] = value
         self.net.load_state_dict(parts["net"])
         self.average.load_state_dict(parts["average"])
+        # fused Adam walks through memory: its moments must lie there as the weights do (channels last)
+        for weight, moments in zip(self.net.parameters(), (adam[index] for index in sorted(adam)), strict=True):
+            for name, value in moments.items():
+                if value.shape == weight.shape and value.ndim:
+                    moments[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
         self.state = state

@@ -141,5 +141,5 @@ class UNet(nn.Module):
             features = self.up[level](features)
         # the last layer and the sum stay in float32: bfloat16 would leave 8 bits of a 16-bit image
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.last(features.float())
-            return out + x.float() if self.residual else out
+            out: Tensor = self.last(features.to(self.last.weight.dtype))
+            return out + x.to(out.dtype) if self.residual else out

@@ -1,0 +1,367 @@
+"""The command line as a user meets it: results, refusals, exit codes, interruption."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import records
+
+import hush
+from hush.errors import HushError
+from hush.image import Image
+from hush.jobs import parse_crop, plan_outputs
+
+Run = Callable[..., tuple[int, str, str]]
+FIELDS = {
+    "input", "output", "method", "settings", "reason", "seed", "steps", "seconds", "device", "precision",
+    "peak_memory_mb", "axes", "ndim", "warnings",
+}  # fmt: skip
+
+
+@pytest.fixture
+def tif(tmp_path: Path, noisy: np.ndarray) -> Path:
+    path = tmp_path / "in" / "a.tif"
+    path.parent.mkdir()
+    tifffile.imwrite(path, noisy.clip(0, 255).astype(np.uint8))
+    return path
+
+
+def test_denoise_writes_beside_the_input_and_says_so(run: Run, tif: Path, small: list[str]) -> None:
+    code, out, err = run("denoise", tif, *small)
+    target = tif.with_name("a_denoised.tif")
+    assert (code, out) == (0, "")
+    assert "wrote" in err
+    assert "48" in err  # the plan names the image's size
+    image = hush.read(target)
+    assert image.data.dtype == np.uint8
+    assert image.meta["hush"]["method"] == "n2v"
+    assert sorted(p.name for p in tif.parent.iterdir()) == ["a.tif", "a_denoised.tif"]
+
+
+def test_json_has_every_field(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    code, out, _ = run("denoise", tif, "-o", tmp_path / "b.tif", *small, "--seed", 3, "--json")
+    (record,) = records(out)
+    assert code == 0
+    assert set(record) == FIELDS
+    assert (record["steps"], record["seed"], record["reason"]) == (6, 3, "the default")
+    assert record["settings"]["maps"] == 4
+
+
+def test_same_steps_and_seed_same_bytes(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    for name in ("b.tif", "c.tif"):
+        assert run("denoise", tif, "-o", tmp_path / name, *small)[0] == 0
+    assert (tmp_path / "b.tif").read_bytes() == (tmp_path / "c.tif").read_bytes()
+
+
+def test_several_files_keep_their_folders_and_a_bad_one_is_listed(
+    run: Run, tif: Path, small: list[str], tmp_path: Path
+) -> None:
+    other = tif.parent / "sub" / "a.tif"
+    other.parent.mkdir()
+    other.write_bytes(tif.read_bytes())
+    bad = tif.parent / "bad.tif"
+    bad.write_bytes(tif.read_bytes()[:700])
+    code, out, err = run("denoise", f"{tif.parent}/**/*.tif", "-o", tmp_path / "out", *small, "--json")
+    assert code == 1
+    assert (tmp_path / "out/a.tif").is_file()
+    assert (tmp_path / "out/sub/a.tif").is_file()
+    found = {Path(record["input"]).name: record for record in records(out)}
+    assert set(found["bad.tif"]) == {"input", "error"}
+    assert "1 of 3 files failed" in err
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_each_trains_a_model_a_file(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    other = tif.with_name("b.tif")
+    tifffile.imwrite(other, np.random.default_rng(0).integers(0, 99, (30, 30), np.uint8))
+    assert run("denoise", tif, other, "-o", tmp_path / "each", "--each", *small)[0] == 0
+    assert run("denoise", tif, "-o", tmp_path / "alone.tif", *small)[0] == 0
+    same = tifffile.imread(tmp_path / "each/a.tif") == tifffile.imread(tmp_path / "alone.tif")
+    assert same.all()
+
+
+def test_train_then_apply(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    model = tmp_path / "m.hush"
+    assert run("train", tif, "-o", model, *small)[0] == 0
+    assert run("train", tif, "-o", model, *small)[0] == 2
+    code, out, _ = run("apply", model, tif, "-o", tmp_path / "x.tif", "--json", "--augment")
+    (record,) = records(out)
+    assert code == 0
+    assert set(record) == FIELDS
+    assert record["reason"] == "a trained model"
+    assert run("denoise", tif, "-o", tmp_path / "y.tif", *small)[0] == 0
+    assert run("apply", model, tif, "-o", tmp_path / "z.tif")[0] == 0
+    assert (tmp_path / "y.tif").read_bytes() == (tmp_path / "z.tif").read_bytes()
+
+
+def test_a_one_pixel_image_can_be_applied_to_and_not_trained_on(
+    run: Run, tif: Path, small: list[str], tmp_path: Path
+) -> None:
+    pixel = tmp_path / "pixel.tif"
+    tifffile.imwrite(pixel, np.full((1, 1), 9, np.uint8))
+    assert run("train", tif, "-o", tmp_path / "m.hush", *small)[0] == 0
+    assert run("apply", tmp_path / "m.hush", pixel, "-o", tmp_path / "p.tif")[0] == 0
+    assert tifffile.imread(tmp_path / "p.tif").shape == (1, 1)
+    code, _, err = run("denoise", pixel, "-o", tmp_path / "q.tif")
+    assert code == 2
+    assert "not learned from" in err
+
+
+def test_crop_float_and_strength(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    options = ["--crop", "10:30,5:45", "--float", "--strength", "0"]
+    assert run("denoise", tif, "-o", tmp_path / "c.tif", *small, *options)[0] == 0
+    result = tifffile.imread(tmp_path / "c.tif")
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, tifffile.imread(tif)[10:30, 5:45])
+
+
+def test_again_must_be_asked_for(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    once = tmp_path / "once.tif"
+    assert run("denoise", tif, "-o", once, *small)[0] == 0
+    code, _, err = run("denoise", once, *small)
+    assert code == 2
+    assert "--again" in err
+    assert run("denoise", once, "--again", *small)[0] == 0
+
+
+def test_quoted_pattern_without_a_match(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("denoise", tmp_path / "*.tif", "-o", tmp_path / "out")
+    assert code == 2
+    assert "no file matches" in err
+
+
+def test_clashing_names_are_refused_before_any_work(tmp_path: Path) -> None:
+    sources = [tmp_path / "a.tif", tmp_path / "a.tif"]
+    with pytest.raises(HushError, match="would both become"):
+        plan_outputs(sources, str(tmp_path / "out"), overwrite=False)
+
+
+def odd(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Odd inputs: name -> (file, what the error must say)."""
+    whole = folder / "whole.tif"
+    tifffile.imwrite(whole, np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
+    cases = {
+        "empty": ("empty.tif", b"", "empty"),
+        "truncated": ("short.tif", whole.read_bytes()[:2000], "short.tif"),
+        "text": ("text.png", b"this is no picture at all", "not an image"),
+        "suffix": ("a.xyz", b"x", "suffix"),
+    }
+    made = {}
+    for key, (name, content, part) in cases.items():
+        (folder / name).write_bytes(content)
+        made[key] = (folder / name, part)
+    (folder / "folder.tif").mkdir()
+    np.save(folder / "complex.npy", np.zeros((9, 9), complex))
+    made["folder"] = (folder / "folder.tif", "folder")
+    made["missing"] = (folder / "missing.tif", "no such file")
+    made["complex"] = (folder / "complex.npy", "complex")
+    return made
+
+
+@pytest.mark.parametrize("kind", ["empty", "truncated", "text", "suffix", "folder", "missing", "complex"])
+def test_odd_input_is_a_clear_error(run: Run, tmp_path: Path, kind: str) -> None:
+    path, part = odd(tmp_path)[kind]
+    before = sorted(p.name for p in tmp_path.iterdir())
+    code, out, err = run("denoise", path, "--json")
+    assert code == 2
+    assert part in err
+    assert "Traceback" not in err
+    assert records(out)[0]["error"] in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--axes", "ZYX"], "axes"),
+        (["--method", "nv2"], "did you mean"),
+        (["--set", "mapps=3"], "did you mean 'maps'"),
+        (["--set", "maps=many"], "takes int"),
+        (["--set", "maps"], "name=value"),
+        (["--steps", "3", "--seconds", "3"], "give one"),
+        (["--crop", "3"], "y0:y1,x0:x1"),
+        (["--crop", "900:,0:"], "no pixels"),
+        (["--steps", "0"], "steps"),
+        (["--nonsense"], "nonsense"),
+        (["--ndim", "3"], "Z axis"),
+        (["--method", "structn2v", "--set", "mask=2x2"], "odd"),
+    ],
+)
+def test_odd_options_are_a_clear_error(run: Run, tif: Path, options: list[str], part: str) -> None:
+    code, _, err = run("denoise", tif, *options)
+    assert code == 2
+    assert part in err
+    assert sorted(p.name for p in tif.parent.iterdir()) == ["a.tif"]
+
+
+def test_output_that_must_not_be_written(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    exists = tmp_path / "exists.tif"
+    exists.write_bytes(b"mine")
+    for target, part in ((exists, "--overwrite"), (tif, "input"), (tmp_path / "x.xyz", "suffix")):
+        code, _, err = run("denoise", tif, "-o", target, *small, *(["--overwrite"] if target == tif else []))
+        assert code == 2
+        assert part in err
+    assert exists.read_bytes() == b"mine"
+    assert run("denoise", tif, "-o", exists, "--overwrite", *small)[0] == 0
+    assert hush.read(exists).sizes == {"Y": 48, "X": 60}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+def test_unreadable_and_unwritable(run: Run, tif: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert run("denoise", tif, "-o", locked / "x.tif")[0] == 2
+    tif.chmod(0)
+    assert run("denoise", tif)[0] == 2
+
+
+def test_a_full_disk_loses_nothing(tif: Path, tmp_path: Path) -> None:
+    """A limit on file size stands for the full disk: the write fails in the middle."""
+    target = tmp_path / "x.tif"
+    target.write_bytes(b"old")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); from hush.cli import main; sys.exit(main())"
+    )
+    words = ["denoise", str(tif), "-o", str(target), "--overwrite", "--steps", "2", "--set", "maps=2"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert target.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "x.tif"]
+
+
+def start(*words: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "hush.cli", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    limit = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_and_resumed_is_the_same_bytes(tif: Path, tmp_path: Path, how: signal.Signals) -> None:
+    words = ["denoise", tif, "--steps", 150, "--set", "maps=4", "--set", "batch=8"]
+    assert start(*words, "-o", tmp_path / "whole.tif").wait() == 0
+    target, partial = tmp_path / "stopped.tif", tmp_path / "stopped.tif.partial"
+    process = start(*words, "-o", target)
+    wait_for(partial, process)
+    process.send_signal(how)
+    code = process.wait()
+    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert not target.exists()
+    resumed = start(*words, "-o", target, "--resume")
+    assert resumed.wait() == 0
+    assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes()
+    assert not partial.exists()
+
+
+def test_resume_refuses_other_inputs_and_settings(run: Run, tif: Path, tmp_path: Path) -> None:
+    words = ["denoise", tif, "--set", "maps=4", "-o", tmp_path / "x.tif"]
+    process = start(*words, "--steps", 5000)
+    wait_for(tmp_path / "x.tif.partial", process)
+    process.kill()
+    process.wait()
+    code, _, err = run(*words, "--steps", 4000, "--resume")
+    assert code == 2
+    assert "steps was 5000 and is now 4000" in err
+    image = tifffile.imread(tif)
+    tifffile.imwrite(tif, image + 1)
+    code, _, err = run(*words, "--steps", 5000, "--resume")
+    assert code == 2
+    assert "inputs" in err
+
+
+def test_score(run: Run, tmp_path: Path, noisy: np.ndarray) -> None:
+    hush.write(tmp_path / "a.npy", Image(2 * noisy + 5, "YX"))
+    hush.write(tmp_path / "b.npy", Image(noisy, "YX"))
+    (exact,) = records(run("score", tmp_path / "b.npy", tmp_path / "b.npy", "--json")[1])
+    assert exact["psnr"] is None
+    assert exact["rmse"] == 0
+    (fitted,) = records(run("score", tmp_path / "a.npy", tmp_path / "b.npy", "--fit-gain", "--json")[1])
+    assert fitted["gain"] == pytest.approx(0.5, rel=1e-4)
+    assert fitted["offset"] == pytest.approx(-2.5, rel=1e-3)
+    assert fitted["rmse"] < 1e-3
+    code, out, _ = run("score", tmp_path / "a.npy", tmp_path / "b.npy", "--peak", 255)
+    assert code == 0
+    assert "255" in out
+
+
+def test_info_list_doctor(run: Run, tif: Path) -> None:
+    (facts,) = records(run("info", tif, "--json")[1])
+    assert (facts["axes"], facts["shape"], facts["dtype"]) == ("YX", [48, 60], "uint8")
+    rows = {row["name"]: row for row in records(run("list", "--json")[1])}
+    assert set(rows) == {"n2v", "n2v2", "structn2v"}
+    assert "Krull" in rows["n2v"]["about"]
+    (machine,) = records(run("doctor", "--json")[1])
+    assert machine["hush"] == hush.__version__
+    assert machine["threads"] >= 1
+
+
+def test_report_of_one_and_of_several(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:
+    page, results = tmp_path / "p.html", tmp_path / "results"
+    words = ["denoise", tif, "-o", tmp_path / "o.tif", *small, "--report", page, "--results", results]
+    assert run(*words)[0] == 0
+    assert str(tmp_path) not in page.read_text("utf-8")
+    assert "a.tif" in page.read_text("utf-8")
+    again = tmp_path / "again.html"
+    assert run("report", results, "-o", again)[0] == 0
+    assert again.read_bytes() == page.read_bytes()
+    other = tif.with_name("b.tif")
+    other.write_bytes(tif.read_bytes())
+    code, _, err = run("denoise", tif, other, "-o", tmp_path / "o", *small, "--report", tmp_path / "q.html")
+    assert code == 2
+    assert "folder" in err
+    assert run("denoise", tif, other, "-o", tmp_path / "o", *small, "--report", tmp_path / "pages")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["a.html", "b.html"]
+
+
+def test_python_interface(noisy: np.ndarray) -> None:
+    small = {"steps": 3, "maps": 4, "batch": 2, "patch": 16}
+    array = hush.denoise(noisy.astype(np.uint8), **small)
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == np.uint8
+    image = hush.denoise(Image(noisy, "YX"), method="n2v2", **small)
+    assert isinstance(image, Image)
+
+
+def test_a_large_file_streams_in_bounded_memory(tmp_path: Path) -> None:
+    """8192 x 8192 uint16 through a trained model, under 2 GB at its peak."""
+    big = tifffile.memmap(tmp_path / "big.tif", shape=(8192, 8192), dtype=np.uint16)
+    rows = np.random.default_rng(0).integers(0, 4000, (64, 8192), np.uint16)
+    for top in range(0, 8192, 64):
+        big[top : top + 64] = rows
+    big.flush()
+    hush_model = hush.Noise2Void(steps=2, maps=2, depth=1, patch=16, batch=2).fit(rows)
+    from hush.models import save_model
+
+    save_model(hush_model, tmp_path / "m.hush")
+    process = start("apply", tmp_path / "m.hush", tmp_path / "big.tif", "-o", tmp_path / "out.tif", "-q")
+    assert process.wait() == 0
+    # kilobytes, the largest of all processes that these tests have started
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2_000_000
+    out = tifffile.memmap(tmp_path / "out.tif", mode="r")
+    assert out.shape == (8192, 8192)
+    np.testing.assert_array_equal(out[4096 - 512 : 4096 + 512, 100], out[2048 - 512 : 2048 + 512, 100])
+
+
+def test_crop_is_parsed() -> None:
+    assert parse_crop("1:2,3:4") == (slice(1, 2), slice(3, 4))
+    for text in ("1,2", "a:b,c:d", "1:2:3,4:5", ":", "1:2,3:4,5:6"):
+        with pytest.raises(HushError):
+            parse_crop(text)

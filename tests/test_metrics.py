@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.data import camera
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from hush.errors import HushError
+from hush.image import Image
+from hush.metrics import METRICS, data_range, fit_gain, psnr, rmse, scores, ssim
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    clean = camera()[100:260, 100:300]
+    return (clean + np.random.default_rng(0).normal(0, 25, clean.shape)).clip(0, 255).astype(np.uint8), clean
+
+
+def test_agree_with_scikit_image(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    noisy, clean = pair
+    assert psnr(noisy, clean) == pytest.approx(peak_signal_noise_ratio(clean, noisy), abs=1e-9)
+    wang = structural_similarity(
+        clean, noisy, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim(noisy, clean) == pytest.approx(wang, abs=1e-6)
+
+
+def test_known_answers() -> None:
+    a, b = np.zeros((20, 20)), np.full((20, 20), 2.0)
+    assert rmse(a, b) == 2
+    assert psnr(a, b, peak=20) == pytest.approx(20)
+    assert psnr(b, b) == float("inf")
+    # SSIM of two constants is the luminance term alone
+    c1 = (0.01 * 10) ** 2
+    assert ssim(a + 1, b, peak=10) == pytest.approx((2 * 1 * 2 + c1) / (1 + 4 + c1))
+
+
+def test_data_range() -> None:
+    assert data_range(np.zeros((2, 2), np.uint8)) == 255
+    assert data_range(np.array([[3, 1000]], np.uint16)) == 997
+    assert data_range(np.array([[np.nan, 1.0, 3.0]])) == 2
+
+
+def test_colours_and_stacks_are_means_over_planes(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    noisy, clean = pair
+    colour = Image(np.dstack([noisy, clean, clean]), "YXS"), Image(np.dstack([clean] * 3), "YXS")
+    assert ssim(*colour) == pytest.approx((ssim(noisy, clean) + 2) / 3)
+
+
+def test_gain_and_offset_are_found(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    clean = pair[1].astype(float)
+    fitted, gain, offset = fit_gain((clean - 7) / 3, clean)
+    assert (gain, offset) == (pytest.approx(3), pytest.approx(7))
+    np.testing.assert_allclose(fitted, clean)
+    result = scores((clean - 7) / 3, clean, fit=True)
+    assert result["gain"] == pytest.approx(3)
+    assert result["rmse"] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_cannot_be_compared() -> None:
+    with pytest.raises(HushError, match="cannot be compared"):
+        psnr(np.zeros((3, 3)), np.zeros((3, 4)))
+    with pytest.raises(HushError, match="11 x 11"):
+        ssim(np.zeros((3, 3)), np.zeros((3, 3)))
+    assert scores(np.zeros((3, 3)), np.ones((3, 3)))["ssim"] is None
+    with pytest.raises(HushError, match="no finite"):
+        rmse(np.full((3, 3), np.nan), np.zeros((3, 3)))
+
+
+def test_missing_pixels_are_left_out() -> None:
+    a, b = np.zeros((4, 4)), np.ones((4, 4))
+    a[0, 0] = np.nan
+    assert rmse(a, b) == 1
+
+
+def test_table() -> None:
+    assert {name: metric.higher_is_better for name, metric in METRICS.items()} == {
+        "psnr": True, "ssim": True, "rmse": False,
+    }  # fmt: skip

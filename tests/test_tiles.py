@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy import ndimage
+
+from hush import tiles
+
+
+@given(
+    shape=some.tuples(some.integers(1, 50), some.integers(1, 50)),
+    tile=some.integers(1, 20),
+    margin=some.integers(0, 9),
+    multiple=some.sampled_from([1, 2, 4, 8]),
+)
+@settings(max_examples=60, deadline=None)
+def test_tiles_cover_once_and_begin_on_the_grid(shape: tuple[int, int], tile: int, margin: int, multiple: int) -> None:
+    seen = np.zeros(shape, int)
+    for one in tiles.plan(shape, (tile, tile), margin, multiple):
+        seen[one.write] += 1
+        for read, inner, write, size in zip(one.read, one.inner, one.write, shape, strict=True):
+            assert read.start % multiple == 0
+            assert read.stop % multiple == 0 or read.stop == size
+            assert read.start + inner.start == write.start
+            assert inner.stop - inner.start == write.stop - write.start
+            assert read.start == 0 or write.start - read.start >= margin
+            assert read.stop == size or read.stop - write.stop >= margin
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 700), (1, 1), (37, 53), (64, 64)])
+def test_a_filter_in_tiles_is_the_filter(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).normal(size=(1, *shape))
+    out = np.empty_like(image)
+    calls = []
+    plan = tiles.plan(shape, (16, 16), margin=4, multiple=4)
+    tiles.run(lambda x, where: ndimage.uniform_filter(x, (1, 9, 9)), image, plan, out, lambda: calls.append(1))
+    # inside and at true edges alike, since edge tiles see the true edge
+    np.testing.assert_allclose(out, ndimage.uniform_filter(image, (1, 9, 9)), atol=1e-12)
+    assert len(calls) == len(plan)
