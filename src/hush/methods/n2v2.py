@@ -20,8 +20,8 @@ class N2V2(Noise2Void):
 
     Examples
     --------
-    >>> N2V2(maps=4).build(1, 2).top_skip
-    False
+    >>> N2V2(maps=4).build(1, 2).up[0].skip is None
+    True
     """
 
     needs: ClassVar[str] = "noisy"
