@@ -70,6 +70,8 @@ def apply(
         clean[last] = image.data[last]
     if image.data.dtype.kind == "b" and clean.dtype.kind == "b":
         warn(info, "the image has only two values: the result is cut at one half (--float keeps the fractions)")
+    if 1 in (image.sizes["Y"], image.sizes["X"]) and image.data.size > 1:
+        warn(info, "the image is one pixel thin: there is little to tell signal from noise, look at it with care")
     planes = list(image.planes(settings.ndim, settings.joint_channels))
     plans = [_plan(plane.view(image.data).shape[1:], works[plane.channel]) for plane in planes]
     total, count = sum(map(len, plans)), 0

@@ -51,7 +51,7 @@ RUN = together(
     click.option("--device", help="cpu, cuda, mps.  [default: the best there is]"),
     click.option("--precision", type=click.Choice(["bfloat16", "float32"]), help="[default: by the processor]"),
     click.option("--tile", type=click.IntRange(1), help="Side of a tile.  [default: by the memory]"),
-    click.option("--augment", "augmented", is_flag=True, help="Mean over the eight turns and flips: 8 x slower."),
+    click.option("--tta", is_flag=True, help="Test-time augmentation: mean over eight turns and flips, 8 x slower."),
 )
 WRITE = together(
     AXES,
@@ -244,8 +244,7 @@ def _options(said: dict[str, Any]) -> Options:
 
 
 def _run_settings(said: dict[str, Any]) -> dict[str, Any]:
-    named = {"augmented_prediction": "augmented", **{n: n for n in ("device", "precision", "tile", "strength")}}
-    return {name: said[key] for name, key in named.items() if key in said}
+    return {name: said[name] for name in ("device", "precision", "tile", "tta", "strength") if name in said}
 
 
 def _build(said: dict[str, Any]) -> NetDenoiser:

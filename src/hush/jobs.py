@@ -252,6 +252,7 @@ def _write_page(job: Job, noisy: Image, result: Result, options: Options, severa
         collect(folder, noisy, result, command=command(job, result.info))
         if options.report is not None:
             target = options.report / f"{job.target.stem}.html" if several else options.report
+            target.parent.mkdir(parents=True, exist_ok=True)
             page(folder, target, overwrite=options.overwrite)
 
 

@@ -25,7 +25,7 @@ from hush.patches import AUGMENT, Batch, Patches, Scale, scale_of
 from hush.prediction import mean_over_symmetries, pad_end, tile_side
 from hush.train import Schedule, State, Trainer
 
-RUN_SETTINGS = ("device", "precision", "tile", "augmented_prediction", "renormalize", "strength")
+RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", "strength")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class NetDenoiser(Denoiser):
         Of the network's body; None: bfloat16 where the processor has it.
     tile : int or None
         Side of a tile in prediction; None: by the memory there is.
-    augmented_prediction : bool
+    tta : bool
         Mean over the eight turns and flips of the image: better, at eight times the cost.
     renormalize : bool
         Measure the normalisation anew on every image instead of using the training set's.
@@ -82,7 +82,7 @@ class NetDenoiser(Denoiser):
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tile: int | None = None
-    augmented_prediction: bool = False
+    tta: bool = False
     renormalize: bool = False
 
     def check(self) -> None:
@@ -327,7 +327,7 @@ class NetDenoiser(Denoiser):
     def _forward(self, net: nn.Module, x: Tensor, context: Context) -> Tensor:
         x = x.contiguous(memory_format=memory_format(self.ndim))
         with body_precision(self.device_, self.precision_):
-            if self.augmented_prediction:
+            if self.tta:
                 return mean_over_symmetries(lambda turned: self.predict(net, turned, context)[0], x)
             return self.predict(net, x, context)[0]
 

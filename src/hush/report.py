@@ -154,7 +154,7 @@ def _facts(given: Mapping[str, Any], told: Mapping[str, Any]) -> list[tuple[str,
     for pixel in given["pixel"]:
         by_unit.setdefault((pixel["size"], pixel["unit"]), []).append(pixel["axis"])
     if by_unit:
-        pieces = [f"{', '.join(axes)} {size} {unit}".strip() for (size, unit), axes in by_unit.items()]
+        pieces = [f"{size:.4g} {unit} ({', '.join(axes)})".replace("  ", " ") for (size, unit), axes in by_unit.items()]
         rows.append(("Pixel size", "; ".join(pieces)))
     if given["channels"]:
         rows.append(("Channels", ", ".join(given["channels"])))

@@ -92,7 +92,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         "command": short,
         "shortened": short != command,
         "versions": _versions(),
-        "loss": [list(curve) for curve in info.get("loss") or []],
+        "loss": [_spread(list(curve), 500) for curve in info.get("loss") or []],
         "channels": channels,
         "sets": sets,
     }
@@ -408,7 +408,8 @@ def _sentence(rows: float, columns: float, strongest: Mapping[str, Any], least: 
         return said + "neighbours differ more than chance would have it; look for a pattern."
     if method == "structn2v":
         return said + "the noise is not white, which structn2v expects along its mask."
-    if len(high) == 1:
+    sizes = sorted(abs(value) for _, value in both if math.isfinite(value))
+    if len(sizes) == 1 or sizes[0] < sizes[1] / 2:  # one direction stands out: the camera, not the object
         return said + "the noise is not white, structn2v may fit better."
     return said + "either the noise is not white, or structure was removed with it; look for edges in its picture."
 
@@ -468,7 +469,7 @@ def _trust(channels: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"{name}It {grows}: std {say(noise['dark'])} in the darkest quarter of the pixels, "
                 f"{say(noise['bright'])} in the brightest."
             )
-    return [*said, "Measure on the result only what you would also believe from the mean of many noisy images."]
+    return [*said, "Before you measure fine detail or brightness in the result, look for it in the noisy image too."]
 
 
 def _input(image: Image) -> dict[str, Any]:

@@ -45,7 +45,7 @@
     $("residual").classList.toggle("smaller", set.width > 380 || set.height > 380);
     $("caption").textContent = caption(set);
     const named = [channel().name, set.plane, set.view].filter(Boolean).join(", ");
-    $("residual-caption").textContent = `${named}. Before minus after: middle grey is zero, black and white are ∓${say(set.noise_range[1])}.`;
+    $("residual-caption").textContent = `${named[0].toUpperCase()}${named.slice(1)}. Before minus after: middle grey is zero, black and white are ∓${say(set.noise_range[1])}.`;
     boxes(set);
     layout();
   }
