@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import records
 
 import hush
+from conftest import records
 from hush.errors import HushError
 from hush.image import Image
 from hush.jobs import parse_crop, plan_outputs

@@ -96,7 +96,7 @@ def test_masks_are_read(spec: object) -> None:
 
 @pytest.mark.parametrize("spec", ["2x5", "ab", "1x1x1x1"])
 def test_wrong_masks_are_refused(spec: str) -> None:
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         structure_mask(spec, 2)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL
 
 import hush
+from conftest import SMALL
 from hush import registry
 from hush.errors import HushError, HushWarning
 from hush.image import Image

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from hush.machine import body_precision, precision_of
 from hush.errors import HushError
+from hush.machine import body_precision, precision_of
 from hush.nets.unet import MaxBlurPool, UNet
 
 VARIANTS: list[dict[str, Any]] = [

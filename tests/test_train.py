@@ -89,7 +89,7 @@ def test_resumed_training_ends_in_the_same_bytes(tmp_path: Path, stop: int) -> N
     whole = trainer(Schedule(steps=30), picture())
     whole.run(picture_loss)
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     path = tmp_path / "x.partial"
@@ -99,9 +99,9 @@ def test_resumed_training_ends_in_the_same_bytes(tmp_path: Path, stop: int) -> N
         if first.state.step == stop:
             keeper.store("0", first)
         if first.state.step == min(stop + 3, 30):
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         first.run(picture_loss, save)
     second = trainer(Schedule(steps=30), picture())
     torch.manual_seed(99)

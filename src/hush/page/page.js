@@ -39,8 +39,8 @@
     for (const side of ["before", "after", "noise"]) $(side).src = pictures[side];
     stage.classList.toggle("noise", state.mode === "noise");
     $("tag-noise").hidden = state.mode !== "noise";
-    for (const button of document.querySelectorAll("[data-mode]")) button.ariaPressed = String(button.dataset.mode === state.mode);
-    for (const button of document.querySelectorAll("[data-zoom]")) button.ariaPressed = String(Number(button.dataset.zoom) === state.zoom);
+    for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === state.mode);
+    for (const button of document.querySelectorAll("[data-zoom]")) button.setAttribute("aria-pressed", Number(button.dataset.zoom) === state.zoom);
     $("residual").src = pictures.noise;
     $("residual").classList.toggle("smaller", set.width > 380 || set.height > 380);
     $("caption").textContent = caption(set);
@@ -319,7 +319,7 @@
         report.sizes &&= image.naturalWidth === set.width && image.naturalHeight === set.height;
       }
     }
-    const look = () => { report.clips.push($("before").style.clipPath); report.values.push(divider.ariaValueNow); };
+    const look = () => { report.clips.push($("before").style.clipPath); report.values.push(divider.getAttribute("aria-valuenow")); };
     const press = (key) => { divider.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })); look(); };
     look();
     ["ArrowRight", "Home", "End"].forEach(press);
