@@ -14,9 +14,10 @@ VARIANTS: list[dict[str, Any]] = [
     {"depth": 0},
     {"depth": 1, "kernel": 5},
     {"depth": 3},
-    {"norm": "none", "residual": True},
+    {"norm": "none", "residual": "input"},
     {"blur_pool": True, "top_skip": False},
-    {"ndim": 3, "depth": 1},
+    {"depth": 0, "residual": "smooth"},
+    {"ndim": 3, "depth": 1, "residual": "smooth"},
     {"ndim": 3, "depth": 1, "blur_pool": True},
 ]
 
@@ -41,7 +42,7 @@ def test_margin_is_honest(variant: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_shape_and_learning(variant: dict[str, Any]) -> None:
-    net = UNet(3, 2 if not variant.get("residual") else 3, maps=2, **variant)
+    net = UNet(3, 3 if "residual" in variant else 2, maps=2, **variant)
     side = net.multiple * 2
     y = net(torch.randn(2, 3, *(side,) * variant.get("ndim", 2)))
     assert y.shape[2:] == (side,) * variant.get("ndim", 2)
@@ -58,7 +59,7 @@ def test_blur_pool_of_a_constant_is_the_constant(ndim: int) -> None:
 def test_a_16_bit_ramp_keeps_its_levels_in_bfloat16() -> None:
     """Near the identity, a residual network must not reduce 65536 levels to bfloat16's 256."""
     torch.manual_seed(0)
-    net = UNet(1, 1, maps=4, residual=True, norm="none").eval()
+    net = UNet(1, 1, maps=4, residual="input", norm="none").eval()
     torch.nn.init.normal_(net.last.weight, std=1e-6)
     ramp = torch.linspace(-1.7, 1.7, 1 << 16).reshape(1, 1, 256, 256)
     with torch.inference_mode(), body_precision("cpu", "bfloat16"):

@@ -1,4 +1,4 @@
-"""The results folder and its page: known numbers, nothing private, nothing from elsewhere, and a browser that tries it."""
+"""The results folder and its page: known numbers, nothing private or from elsewhere, and a browser tries it."""
 
 import base64
 import json
@@ -240,27 +240,28 @@ def test_same_input_same_files(tmp_path):
         ("hush denoise -o/x/y.tif ~/in.tif", "hush denoise -oy.tif in.tif"),
         (r"hush denoise C:\Users\ann\in.tif", "hush denoise in.tif"),
         (r"hush denoise \\server\ann\in.tif", "hush denoise in.tif"),
-        ("hush denoise '/home/ann", "hush denoise"),
+        ("hush denoise '/home/ann/in.tif", "hush denoise in.tif"),
     ],
 )
 def test_commands_lose_their_folders(given, wanted):
-    found = without_directories(given)
-    assert found == wanted if "'/home/ann" != given[-10:] else "home" not in found
+    assert without_directories(given) == wanted
 
 
 def test_nothing_private_and_nothing_from_elsewhere(tmp_path):
     before = rng().integers(0, 255, (40, 60), np.uint8)
     info = INFO | {
-        "warnings": ["/home/ann/in.tif was odd", "read '/home/ann lee/in.tif' again"],
-        "settings": {"model": "/home/ann/m.hush"},
-        "reason": "as in /home/ann/recipe.toml",
+        "warnings": ["/home/zoltan/in.tif was odd", "read '/home/zoltan lee/in.tif' again"],
+        "settings": {"model": "/home/zoltan/m.hush"},
+        "reason": "as in /home/zoltan/recipe.toml",
     }
-    command = f"hush denoise {tmp_path}/in.tif -o /home/ann/out.tif"
-    facts = collected(tmp_path / "r", before, before // 2, "YX", info, command, name="/home/ann/in.tif", private=SECRET)
+    command = f"hush denoise {tmp_path}/in.tif -o /home/zoltan/out.tif"
+    facts = collected(
+        tmp_path / "r", before, before // 2, "YX", info, command, name="/home/zoltan/in.tif", private=SECRET
+    )
     assert facts["input"]["name"] == "in.tif" and facts["shortened"] and facts["settings"] == {"model": "m.hush"}
     page(tmp_path / "r", tmp_path / "page.html")
     for text in ((tmp_path / "page.html").read_text("utf-8"), (tmp_path / "r" / "result.json").read_text("utf-8")):
-        assert SECRET not in text and "ann" not in re.sub(r"base64,[\w+/=]+|channel|planes?\b|scann", "", text)
+        assert SECRET not in text and "zoltan" not in text
         assert str(tmp_path) not in text and "/home" not in text
         assert "http:" not in text and "https:" not in text
     text = (tmp_path / "page.html").read_text("utf-8")
@@ -306,7 +307,7 @@ def test_facts_are_on_the_page_with_units(tmp_path):
     before = rng().integers(0, 255, (100, 200), np.uint8)
     noisy = Image(before, "YX", {"Y": 0.25, "X": 0.25}, "µm", {"name": "cells.tif"})
     collect(tmp_path / "r", noisy, Result(Image(before // 2, "YX"), None, INFO), command="hush denoise cells.tif")
-    assert read(tmp_path / "r")["sets"][0]["bar"] == {"pixels": 40, "text": "10 µm"}
+    assert read(tmp_path / "r")["sets"][0]["bars"][0] == {"pixels": 40, "text": "10 µm"}
     page(tmp_path / "r", tmp_path / "page.html")
     text = unescape((tmp_path / "page.html").read_text("utf-8"))
     for wanted in ("cells.tif", "Noise2Void removed noise of standard", "0.25 µm (Y, X)", "4.2 s", "100 Y × 200 X"):
@@ -353,12 +354,11 @@ def test_refusals(tmp_path):
 
 def browse(file: Path, profile: Path) -> tuple[dict, str]:
     """Open a page in headless Chromium and return what its own test reports."""
-    quiet = "quic first-run background-networking component-update sync extensions default-apps".split()
-    flags = [f"--disable-{word}" if word != "first-run" else "--no-first-run" for word in quiet]
+    off = ("quic", "background-networking", "component-update", "sync", "extensions", "default-apps")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{word}" for word in off)]
+    flags += ["--enable-logging=stderr", "--window-size=1280,900", "--virtual-time-budget=4000", "--dump-dom"]
     run = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", *flags, f"--user-data-dir={profile}"]
-        + ["--enable-logging=stderr", "--window-size=1280,900", "--virtual-time-budget=4000", "--dump-dom"]
-        + [file.as_uri() + "#selftest"],
+        [CHROMIUM, *flags, f"--user-data-dir={profile}", file.as_uri() + "#selftest"],
         capture_output=True,
         text=True,
         timeout=60,

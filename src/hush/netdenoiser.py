@@ -69,16 +69,16 @@ class NetDenoiser(Denoiser):
 
     steps: int | None = None
     seconds: float = 20.0
-    batch: int = 16
+    batch: int = 8
     patch: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     averaging: float = 16.0
     augment: Literal["all", "flips", "none"] = "all"
     depth: int = 2
     kernel: int = 3
-    maps: int = 32
+    maps: int = 16
     norm: Literal["batch", "none"] = "batch"
-    residual: bool = False
+    residual: Literal["none", "input", "smooth"] = "smooth"
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tile: int | None = None

@@ -116,7 +116,7 @@ def without_directories(command: str) -> str:
     try:
         words = list(lexer)
     except ValueError:  # an open quote
-        words = command.split()
+        words = re.sub("['\"]", " ", command).split()
     path = re.compile(r"(-\w(?=[/~])|[^=/\\~]*=|)((?:file://|~|[A-Za-z]:[\\/]|[\\/]).*)", re.DOTALL)
     found = [path.fullmatch(word) for word in words]
     if not any(found):
@@ -274,8 +274,8 @@ def _channel(
             for (name, side), value in zip(sides.items(), values, strict=True):
                 _png(folder / f"{stem}-{name}.png", value, side, missing=0.5 if name == "noise" else 0.0)
             files = {name: f"{stem}-{name}.png" for name in sides}
-            bar = _bar(noisy, place["width"], place["step"])
-            sets.append({"channel": number, "plane": pair.label, **place, "noise_range": sides["noise"], "bar": bar})
+            bars = _bars(noisy, place["width"], place["step"])
+            sets.append({"channel": number, "plane": pair.label, **place, "noise_range": sides["noise"], "bars": bars})
             sets[-1] |= files
     names = noisy.meta.get("channels") or []
     name = str(names[number]) if number < len(names) else f"channel {number}" if noisy.channels > 1 else ""
@@ -318,14 +318,18 @@ def _png(path: Path, values: Array, span: Sequence[float], missing: float) -> No
     Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(path)
 
 
-def _bar(image: Image, width: int, step: int) -> dict[str, Any] | None:
-    """Return a scale bar of a round length, at most a quarter of the picture."""
+def _bars(image: Image, width: int, step: int) -> list[dict[str, Any]]:
+    """Return scale bars of round lengths, from at most a quarter of the picture down: one fits at every zoom."""
     size = float(image.scale.get("X") or 0) * step
     if not (image.unit and math.isfinite(size) and size > 0 and width >= 64):
-        return None
-    power = 10.0 ** math.floor(math.log10(width * size / 4))
-    length = max(power * factor for factor in (1, 2, 5) if power * factor <= width * size / 4 * (1 + 1e-9))
-    return {"pixels": length / size, "text": f"{length:g} {image.unit}"}
+        return []
+    bars = []
+    for part in (4, 10, 25, 60):
+        most = width * size / part
+        power = 10.0 ** math.floor(math.log10(most))
+        length = max(power * factor for factor in (1, 2, 5) if factor == 1 or power * factor <= most * (1 + 1e-9))
+        bars.append({"pixels": length / size, "text": f"{length:g} {image.unit}"})
+    return bars
 
 
 def _measure(after: Array, noise: Array, whole: bool) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Noise2Void(NetDenoiser):
 
     needs: ClassVar[str] = "noisy"
 
-    hidden_fraction: float = 0.03
-    radius: int = 5
+    hidden_fraction: float = 0.15
+    radius: int = 2
     rule: str = "uniform"
 
     def check(self) -> None:

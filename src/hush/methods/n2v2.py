@@ -26,8 +26,9 @@ class N2V2(Noise2Void):
 
     needs: ClassVar[str] = "noisy"
 
+    hidden_fraction: float = 0.05
     rule: str = "median"
-    residual: Literal[False] = False
+    residual: Literal["none"] = "none"
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return a U-Net with blurred pooling and no top skip."""

@@ -36,6 +36,7 @@ class StructN2V(Noise2Void):
     needs: ClassVar[str] = "noisy"
 
     mask: str | list[list[int]] = "1x11"
+    hidden_fraction: float = 0.05  # sparser than in n2v: each hidden pixel takes its masked neighbours along
     augment: Literal["all", "flips", "none"] = "flips"
 
     def check(self) -> None:

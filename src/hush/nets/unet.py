@@ -12,6 +12,18 @@ CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POOL = {2: functional.max_pool2d, 3: functional.max_pool3d}
 
+AVERAGE = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
+SMOOTH = 5  # pixels a side
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Return the mean over 5 pixels a side of (B, C, [Z,] Y, X), at the edges over what there is."""
+    ndim = x.ndim - 2
+    padding = (SMOOTH // 2,) * (2 * ndim)
+    total = AVERAGE[ndim](functional.pad(x, padding), SMOOTH, stride=1)
+    share = AVERAGE[ndim](functional.pad(torch.ones_like(x[:1, :1]), padding), SMOOTH, stride=1)
+    return total / share
+
 
 class MaxBlurPool(nn.Module):
     """Maximum at stride 1, binomial blur, then every second pixel: no aliasing (Zhang, ICML 2019)."""
@@ -83,8 +95,9 @@ class UNet(nn.Module):
         Feature maps of the first level; each level below has twice as many.
     norm : {"batch", "none"}
         Normalisation before each activation.
-    residual : bool
-        Add the input to the output: the network predicts the noise.
+    residual : {"none", "input", "smooth"}
+        What is added to the output: nothing; the input (the network predicts the noise); or the mean over
+        5 pixels a side (the network predicts detail, and brightness and colour are right from the start).
     blur_pool : bool
         Max-blur-pool instead of max-pool (N2V2).
     top_skip : bool
@@ -114,7 +127,7 @@ class UNet(nn.Module):
         kernel: int = 3,
         maps: int = 32,
         norm: Literal["batch", "none"] = "batch",
-        residual: bool = False,
+        residual: Literal["none", "input", "smooth"] = "none",
         blur_pool: bool = False,
         top_skip: bool = True,
     ) -> None:
@@ -152,7 +165,7 @@ class UNet(nn.Module):
         down = sum((reach + (3 if blur_pool else 1)) * 2**level for level in range(self.depth))
         # a stage looks half a kernel far on the level below, half a kernel on its own, and one for the up-sampling
         up = sum((3 * (kernel // 2) + 1) * 2**level for level in range(self.depth))
-        return int(down + reach * 2**self.depth + up)
+        return max(int(down + reach * 2**self.depth + up), SMOOTH // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""
@@ -167,4 +180,6 @@ class UNet(nn.Module):
         # the last layer and the sum stay in float32: bfloat16 would leave 8 bits of a 16-bit image
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.last(features.to(self.last.weight.dtype))
-            return out + x.to(out.dtype) if self.residual else out
+            if self.residual == "none":
+                return out
+            return out + (x if self.residual == "input" else smooth(x)).to(out.dtype)

@@ -123,10 +123,11 @@
     for (const id of ["tag-before", "tag-after", "tag-noise"]) $(id).style.top = seen.top + inset + "px";
     $("tag-before").style.opacity = x - seen.left < 40 ? 0 : 1;
     $("tag-after").style.opacity = seen.right - x < 40 ? 0 : 1;
-    const bar = current().bar;
+    const share = seen.width / current().width;
+    const bar = current().bars.find((item) => item.pixels * share <= 0.4 * (seen.right - seen.left));
     $("bar").hidden = !bar;
     if (bar) {
-      $("bar").firstElementChild.style.width = (bar.pixels * seen.width) / current().width + "px";
+      $("bar").firstElementChild.style.width = bar.pixels * share + "px";
       $("bar").lastElementChild.textContent = bar.text;
       $("bar").style.right = stage.clientWidth - seen.right + 14 + "px";
       $("bar").style.bottom = stage.clientHeight - seen.bottom + 14 + "px";
@@ -266,7 +267,7 @@
       draw("path", svg, { d: line(curve.map((p) => x(p[0])), curve.map((p) => y(p[1]))), class: `curve n${i % 4}` });
     });
     const each = curves.length > 1 ? ` One curve for each of ${curves.length} networks.` : "";
-    $("loss-caption").textContent = `Loss over training steps.${each} It levels off near the noise itself, never at zero.`;
+    $("loss-caption").textContent = `Loss over training steps.${each}`;
   }
 
   function charts() {
@@ -314,8 +315,7 @@
     for (const [i, set] of data.sets.entries()) {
       for (const side of Object.values(data.pictures[i])) {
         const image = new Image();
-        image.src = side;
-        await image.decode();
+        await new Promise((resolve) => { image.onload = image.onerror = resolve; image.src = side; });
         report.sizes &&= image.naturalWidth === set.width && image.naturalHeight === set.height;
       }
     }
