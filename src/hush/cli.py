@@ -41,7 +41,7 @@ LEARN = together(
     click.option("--method", help="A name of 'hush list'.  [default: n2v]"),
     click.option("--steps", type=click.IntRange(1), help="Training steps: the same steps give the same bytes."),
     click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Training time.  [default: 20]"),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all random numbers."),
     click.option("--ndim", type=click.Choice(["2", "3"]), default="2", show_default=True, help="3: whole volumes."),
     click.option("--joint-channels", is_flag=True, help="One network for all channels of C."),
     click.option("--resume", is_flag=True, help="Continue what was interrupted."),
