@@ -35,7 +35,7 @@ def cells(seed: int, side: int = 512) -> Picture:
     """Membrane-labelled cells: edges of a Voronoi diagram, uneven and blurred, on a background of 10."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(0, side, (side * side // 900, 2))
-    distance, _ = cKDTree(points).query(np.stack(np.mgrid[:side, :side], -1), k=2)
+    distance, _ = cKDTree(points).query(np.moveaxis(np.mgrid[:side, :side], 0, -1), k=2)
     membrane = np.exp(-(((distance[..., 1] - distance[..., 0]) / 2) ** 2))
     membrane *= ndimage.gaussian_filter(rng.standard_normal((side, side)), 20) * 20 + 1
     blurred: Picture = (10 + 200 * ndimage.gaussian_filter(membrane.clip(0), 1)).astype(np.float32)
@@ -45,7 +45,7 @@ def cells(seed: int, side: int = 512) -> Picture:
 def grey(path: Path) -> Picture:
     """Read an image as grey float32."""
     data = np.asarray(hush.read(path).data, np.float32)
-    return data @ np.float32([0.299, 0.587, 0.114]) if data.ndim == 3 else data
+    return data @ np.array([0.299, 0.587, 0.114], np.float32) if data.ndim == 3 else data
 
 
 def development(data: Path) -> Iterator[tuple[str, Picture, Picture, bool]]:
