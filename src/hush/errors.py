@@ -33,8 +33,8 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> HushError:
 
     Examples
     --------
-    >>> str(unknown("method", "nv2", ["n2v", "n2v2"]))
-    "no method 'nv2'; did you mean 'n2v'? Possible: n2v, n2v2"
+    >>> str(unknown("method", "n2w", ["n2v", "median"]))
+    "no method 'n2w'; did you mean 'n2v'? Possible: median, n2v"
     """
     names = sorted(possible)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
