@@ -175,7 +175,10 @@ def test_odd_input_is_a_clear_error(run: Run, tmp_path: Path, kind: str) -> None
     assert code == 2
     assert part in err
     assert "Traceback" not in err
-    assert records(out)[0]["error"] in err
+    (record,) = records(out)
+    assert set(record) == {"input", "error"}
+    assert record["error"] in err
+    assert record["input"] == str(path) or kind in ("suffix", "folder")  # known before any file is opened
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 

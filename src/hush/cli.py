@@ -294,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(code or 0)
     except HushError as error:
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
-            click.echo(json.dumps({"error": str(error)}))
+            click.echo(json.dumps({"input": error.source, "error": str(error)}))
         click.echo(f"hush: error: {error}", err=True)
         return 2
     except click.ClickException as error:

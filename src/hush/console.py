@@ -62,6 +62,7 @@ class Console:
             yield
         except HushError as error:
             if not several:
+                error.source = error.source or str(jobs[0].source)
                 raise
             for job in jobs:
                 job.image = None

@@ -7,7 +7,15 @@ from difflib import get_close_matches
 
 
 class HushError(Exception):
-    """Bad input or usage. Its message is meant for the person who typed the command (exit code 2)."""
+    """Bad input or usage. Its message is meant for the person who typed the command (exit code 2).
+
+    Attributes
+    ----------
+    source : str or None
+        The file that it is about, where there is one.
+    """
+
+    source: str | None = None
 
 
 class HushWarning(UserWarning):

@@ -176,6 +176,7 @@ def open_images(jobs: Sequence[Job], options: Options) -> list[Job]:
             job.image = image
         except HushError as error:
             if len(jobs) == 1:
+                error.source = str(job.source)
                 raise
             job.record = {"input": str(job.source), "error": str(error)}
     return [job for job in jobs if job.image is not None]
