@@ -17,8 +17,8 @@ import tifffile
 import hush
 from conftest import records
 from hush.errors import HushError
+from hush.files import parse_crop, plan_outputs
 from hush.image import Image
-from hush.jobs import parse_crop, plan_outputs
 
 Run = Callable[..., tuple[int, str, str]]
 FIELDS = {

@@ -26,6 +26,7 @@ ROWS: list[set[str]] = [
     {"removed"},
     {"results"},
     {"report"},
+    {"files"},
     {"jobs"},
     {"console"},
     {"cli"},

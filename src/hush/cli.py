@@ -15,7 +15,7 @@ from hush.errors import HushError
 
 if TYPE_CHECKING:
     from hush.console import Console
-    from hush.jobs import Job, Options
+    from hush.files import Job, Options
     from hush.netdenoiser import NetDenoiser
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -84,18 +84,18 @@ def hush() -> None:
 @WRITE
 def denoise(inputs: Sequence[str], output: str | None, each: bool, **said: Any) -> int:
     """Denoise files, learning from nothing but themselves."""
-    from hush import jobs as api
+    from hush import files, jobs
 
     console, options = _console(said), _options(said)
     denoiser = _build(said)
-    planned = api.plan_outputs(api.expand(inputs), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     _pages(planned, options)
-    opened = api.open_images(planned, options)
+    opened = files.open_images(planned, options)
     console.plan(opened, denoiser, each)
     for group in [[job] for job in opened] if each or denoiser.scope == "image" else [opened] if opened else []:
-        partial = api.partial_of(group)
+        partial = files.partial_of(group)
         with console.attempt(group, len(planned) > 1), console.training(group) as progress:
-            api.fit_jobs(group, denoiser, partial, said["resume"], progress)
+            jobs.fit_jobs(group, denoiser, partial, said["resume"], progress)
             _finish(group, planned, denoiser, options, console)
             partial.unlink(missing_ok=True)
     return console.close(planned)
@@ -112,18 +112,18 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, **said: Any) 
 @QUIET
 def train(inputs: Sequence[str], output: Path, **said: Any) -> int:
     """Train a model on files and keep it for 'hush apply'."""
-    from hush import jobs as api
+    from hush import files, jobs
 
     console = _console(said)
-    options = api.Options(axes=said["axes"], again=said["again"])
+    options = files.Options(axes=said["axes"], again=said["again"])
     denoiser = _build(said)
-    planned = [api.Job(source, output) for source in api.expand(inputs)]
-    api.check_model_output(output, said["overwrite"])
-    opened = api.open_images(planned, options)
+    planned = [files.Job(source, output) for source in files.expand(inputs)]
+    files.check_model_output(output, said["overwrite"])
+    opened = files.open_images(planned, options)
     console.plan(opened, denoiser, False)
     if opened:
         with console.training(opened) as progress:
-            api.train_file(opened, denoiser, output, said["resume"], said["overwrite"], progress)
+            jobs.train_file(opened, denoiser, output, said["resume"], said["overwrite"], progress)
         console.say(f"wrote {output}")
     return console.close(planned)
 
@@ -137,16 +137,16 @@ def train(inputs: Sequence[str], output: Path, **said: Any) -> int:
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:
     """Denoise files with a trained model."""
-    from hush import jobs as api
+    from hush import files
     from hush.models import load
 
     console, options = _console(said), _options(said)
-    planned = api.plan_outputs(api.expand(inputs), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     _pages(planned, options)
     denoiser = load(model, renormalize=renormalize, **_run_settings(said))
     for job in planned:
         with console.attempt([job], len(planned) > 1):
-            api.open_images([job], options)
+            files.open_images([job], options)
             console.plan([job], denoiser, False)
             _finish([job], planned, denoiser, options, console)
     return console.close(planned)
@@ -180,7 +180,7 @@ def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: fl
 def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
     """Say what is in a file: axes, type, pixel size, range."""
     from hush.console import Console
-    from hush.jobs import Job, Options, expand, file_facts
+    from hush.files import Job, Options, expand, file_facts
 
     console = Console(quiet=False, as_json=as_json)
     planned = [Job(source, source) for source in expand(files)]
@@ -235,7 +235,7 @@ def _console(said: dict[str, Any]) -> Console:
 
 
 def _options(said: dict[str, Any]) -> Options:
-    from hush.jobs import Options, parse_crop
+    from hush.files import Options, parse_crop
 
     crop = parse_crop(said["crop"]) if said["crop"] else None
     names = ("axes", "as_float", "again", "overwrite", "report", "results")

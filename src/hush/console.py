@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hush.denoiser import Denoiser
 from hush.errors import HushError, HushWarning
-from hush.jobs import Job, describe_image
+from hush.files import Job, describe_image
 
 
 class Console:

@@ -53,12 +53,9 @@ class NetDenoiser(Denoiser):
         Memory of the averaged weights; see `hush.train.Schedule`.
     augment : {"all", "flips", "none"}
         Turns and flips of the patches.
-    depth, kernel, maps, norm, residual
-        The U-Net; see `hush.nets.unet.UNet`.
-    device : str or None
-        ``"cpu"``, ``"cuda"``, ``"mps"``; None: the best there is.
-    precision : {"bfloat16", "float32"} or None
-        Of the network's body; None: bfloat16 where the processor has it.
+    depth, kernel, maps, norm, residual : see `hush.nets.unet.UNet`
+    device, precision : str or None
+        Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
     tile : int or None
         Side of a tile in prediction; None: by the memory there is.
     tta : bool
@@ -94,8 +91,9 @@ class NetDenoiser(Denoiser):
             demand(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
         demand(0 <= self.depth <= 6, "depth", self.depth, "0 to 6")
         demand(self.kernel > 0 and self.kernel % 2 == 1, "kernel", self.kernel, "an odd number")
-        demand(self.patch >= 2**self.depth, "patch", self.patch, f"at least {2**self.depth} at depth {self.depth}")
-        demand(self.patch % 2**self.depth == 0, "patch", self.patch, f"a multiple of {2**self.depth}")
+        demand(
+            self.patch > 0 and self.patch % 2**self.depth == 0, "patch", self.patch, f"a multiple of {2**self.depth}"
+        )
         demand(self.tile is None or self.tile > 0, "tile", self.tile, "1 or more, or none")
         demand(self.augment in AUGMENT, "augment", self.augment, ", ".join(AUGMENT))
 
@@ -106,23 +104,19 @@ class NetDenoiser(Denoiser):
             return f"{text}, with a trained model"
         time = f"{self.steps} steps" if self.steps else f"{self.seconds:g} s of training"
         megabytes = 350 + 28 * 4 * self.maps * self.batch * self.patch**self.ndim / 4 ** (self.ndim - 2) / 1e6
-        each = f" for each of {models} models" if models > 1 else ""
-        return f"{text}: {time}{each} and then some seconds, about {megabytes / 1000:.1f} GB of memory"
+        time += f" for each of {models} models" if models > 1 else ""
+        return f"{text}: {time} and then some seconds, about {megabytes / 1000:.1f} GB of memory"
 
     # What a method answers -------------------------------------------------------------------
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return the network for so many channels; by default a U-Net."""
-        return UNet(
-            channels,
-            channels,
-            ndim=ndim,
-            depth=self.depth,
-            kernel=self.kernel,
-            maps=self.maps,
-            norm=self.norm,
-            residual=self.residual,
-        )
+        return self.unet(channels, ndim, residual=self.residual)
+
+    def unet(self, channels: int, ndim: int, **variant: Any) -> UNet:
+        """Return a U-Net of this method's settings."""
+        sizes: dict[str, Any] = {"depth": self.depth, "kernel": self.kernel, "maps": self.maps, "norm": self.norm}
+        return UNet(channels, channels, ndim=ndim, **sizes, **variant)
 
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         """Return what is minimised: this is the method."""
@@ -156,7 +150,7 @@ class NetDenoiser(Denoiser):
         targets : the same, optional
             For methods that need pairs.
         checkpoint : Path, optional
-            File that keeps the state while training, removed by whoever called once the result is safe.
+            File that keeps the state; whoever called removes it once the result is safe.
         resume : bool
             Continue from `checkpoint` if it is there.
         progress : callable, optional
@@ -171,8 +165,6 @@ class NetDenoiser(Denoiser):
         ------
         HushError
             When the images do not fit together or are too small to learn from.
-        KeyboardInterrupt
-            On Ctrl-C, after the state was saved.
         """
         self.check()
         noisy = as_images(images)

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from hush.methods.n2v import Noise2Void
-from hush.nets.unet import UNet
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,14 +31,4 @@ class N2V2(Noise2Void):
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return a U-Net with blurred pooling and no top skip."""
-        return UNet(
-            channels,
-            channels,
-            ndim=ndim,
-            depth=self.depth,
-            kernel=self.kernel,
-            maps=self.maps,
-            norm=self.norm,
-            blur_pool=True,
-            top_skip=False,
-        )
+        return self.unet(channels, ndim, blur_pool=True, top_skip=False)
