@@ -32,10 +32,11 @@ class Noise2Void(NetDenoiser):
     Notes
     -----
     The defaults are for one image and half a minute of two cores, chosen on development images
-    (``docs/benchmarks.md``); the paper trains for hours on many. Where they differ: 15 % of the pixels are hidden (paper: 64 of a 64 x 64 patch,
-    1.6 %) and replaced from 5 x 5 pixels; 16 first maps (32 or 96) and 8 patches a step (128), for more steps in the
-    same time; Adam at 4e-3 with a cosine to zero (4e-4, halved on plateaus) and averaged weights; the network adds to
-    the mean over 5 x 5 pixels of its masked input (nothing), so that brightness and colour are right from the start.
+    (``docs/benchmarks.md``); the paper trains for hours on many. Where they differ: 15 % of the pixels are hidden
+    (paper: 64 of a 64 x 64 patch, 1.6 %) and replaced from 5 x 5 pixels; 16 first maps (32 or 96) and 8 patches a
+    step (128), for more steps in the same time; Adam at 4e-3 with a cosine to zero (4e-4, halved on plateaus) and
+    averaged weights; the network adds to the mean over 5 x 5 pixels of its masked input (nothing), so that
+    brightness and colour are right from the start.
 
     Examples
     --------
