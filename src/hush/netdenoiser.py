@@ -46,7 +46,7 @@ class NetDenoiser(Denoiser):
     seconds : float
         Training time for all networks of a fit together, when `steps` is None.
     batch, patch : int
-        Patches a step and their side; volumes use patches of (patch / 4, patch, patch).
+        Patches a step and their side; volumes use (patch / 4, patch / 2, patch / 2).
     learning_rate : float
         Peak of the learning rate.
     averaging : float
@@ -103,7 +103,7 @@ class NetDenoiser(Denoiser):
         if hasattr(self, "nets_"):
             return f"{text}, with a trained model"
         time = f"{self.steps} steps" if self.steps else f"{self.seconds:g} s of training"
-        megabytes = 350 + 28 * 4 * self.maps * self.batch * self.patch**self.ndim / 4 ** (self.ndim - 2) / 1e6
+        megabytes = 350 + 28 * 4 * self.maps * self.batch * self.patch**self.ndim / 16 ** (self.ndim - 2) / 1e6
         time += f" for each of {models} models" if models > 1 else ""
         return f"{text}: {time} and then some seconds, about {megabytes / 1000:.1f} GB of memory"
 
@@ -261,7 +261,8 @@ class NetDenoiser(Denoiser):
     def _patch_shape(self, views: Sequence[Array]) -> tuple[int, ...]:
         """Shape of a patch: on the pooling grid, and no larger than most of the images."""
         grid = 2**self.depth
-        wanted = (self.patch, self.patch) if self.ndim == 2 else (self.patch // 4, self.patch, self.patch)
+        half = self.patch // 2  # a volume has many more neighbours: as many patches fit into the time only if smaller
+        wanted = (self.patch, self.patch) if self.ndim == 2 else (half // 2, half, half)
         usual = np.median([view.shape[1:] for view in views], axis=0).astype(int).tolist()
         return tuple(max(grid, min(a, b) // grid * grid) for a, b in zip(wanted, usual, strict=True))
 
