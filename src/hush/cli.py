@@ -169,7 +169,8 @@ def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: fl
         click.echo(json.dumps({"image": image, "reference": reference, **result}))
         return 0
     for name, value in result.items():
-        click.echo(f"{name:<8}{'infinite' if value is None and name == 'psnr' else value}")
+        unknown = "infinite" if name == "psnr" else "the image is too small"
+        click.echo(f"{name:<8}{unknown if value is None else f'{value:.6g}'}")
     return 0
 
 

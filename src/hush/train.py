@@ -103,7 +103,8 @@ class Trainer:
 
     def __init__(self, net: nn.Module, average: nn.Module, schedule: Schedule) -> None:
         self.net, self.average, self.schedule = net, average, schedule
-        self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=True)
+        fused = next(net.parameters()).device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=fused)
         self.state = State(steps=schedule.steps)
 
     def run(self, loss: Loss, save: Callable[[bool], None] | None = None, progress: Progress | None = None) -> State:
