@@ -1,0 +1,133 @@
+"""NoiseModel, the contract that every noise model keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+Array = Any  # numpy array or torch tensor: only operators that both have are used, and `namespace` where they are not enough
+
+
+class Estimate(NamedTuple):
+    """What an estimator found.
+
+    Attributes
+    ----------
+    model : NoiseModel
+        With the found parameters, in image units.
+    interval : dict
+        For each parameter the range that holds the true value in about 95 of 100 cases.
+    """
+
+    model: NoiseModel
+    interval: dict[str, tuple[float, float]]
+
+
+def namespace(array: Array) -> Any:
+    """Return the module whose functions take this array: numpy, or torch for tensors (without importing it)."""
+    if type(array).__module__.split(".")[0] == "torch":
+        import torch
+
+        return torch
+    return np
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """How noisy values come from clean ones: a dataclass of its parameters, in image units.
+
+    Formulas use array operators only: they take numpy arrays and torch tensors, and a parameter may itself
+    be a tensor that is being learned. Vectors of channels stand last: mu has shape (..., C), cov (..., C, C).
+
+    Attributes
+    ----------
+    amplitudes : tuple of str
+        The parameters in image units: those that `scaled` multiplies.
+    pixelwise : bool
+        Whether the noise of a pixel is independent of its neighbours'; if not, `log_prob` gives None.
+    """
+
+    amplitudes: ClassVar[tuple[str, ...]] = ()
+    pixelwise: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that the constructor stored, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same noise for an image whose values are multiplied by `factor`."""
+        return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in self.amplitudes})
+
+    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
+        """Return a noisy draw, unclipped.
+
+        Parameters
+        ----------
+        clean : array of float, shape (C, [Z,] Y, X)
+            Clean values in image units.
+        rng : numpy Generator
+            Source of all its random numbers.
+        """
+        raise TypeError(f"{type(self).__name__} has no sample: a model of hush.noise answers it")
+
+    def moments(self, clean: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the noisy value of a pixel, for each clean value."""
+        raise TypeError(f"{type(self).__name__} has no moments: a model of hush.noise answers it")
+
+    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the noisy value's mean and covariance when the clean one is N(mu, cov).
+
+        By default by matching moments: the noise's variance at mu is added to the diagonal.
+
+        Parameters
+        ----------
+        mu : array, shape (..., C)
+        cov : array, shape (..., C, C)
+        """
+        mean, variance = self.moments(mu)
+        return mean, cov + diagonal(variance)
+
+    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the clean value's mean and covariance, given the noisy value and the prior N(mu, cov).
+
+        By default linear-Gaussian, in the form that stays valid when `cov` is singular:
+        K = cov (cov + noise)^-1, mean = mu + K (noisy - E noisy), covariance = cov - K cov.
+
+        Parameters
+        ----------
+        noisy, mu : array, shape (..., C)
+        cov : array, shape (..., C, C)
+        """
+        mean, total = self.marginal(mu, cov)
+        if mu.shape[-1] == 1:  # a division, where a general solver would be slow
+            gain = cov / total
+            return mu + gain[..., 0] * (noisy - mean), cov - gain * cov
+        gain = namespace(mu).linalg.solve(total, cov)  # total^-1 cov, whose transpose is K: both are symmetric
+        shift = (gain * (noisy - mean)[..., :, None]).sum(-2)
+        return mu + shift, cov - (gain[..., :, :, None] * cov[..., :, None, :]).sum(-3)
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array | None:
+        """Return the logarithm of the density (or probability) of a pixel's noisy value, None where it has none."""
+        return None
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate | None:
+        """Estimate the parameters from a noisy image; None where there is no estimator for one image.
+
+        Parameters
+        ----------
+        image : array, shape (C, Y, X), or (N, C, Y, X) for several frames
+        """
+        return None
+
+
+def diagonal(values: Array) -> Array:
+    """Return diagonal matrices, shape (..., C, C), of values (..., C)."""
+    xp = namespace(values)
+    size = values.shape[-1]
+    eye = np.eye(size) if xp is np else xp.eye(size, dtype=values.dtype, device=values.device)
+    return values[..., :, None] * eye
