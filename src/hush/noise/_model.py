@@ -58,6 +58,11 @@ class NoiseModel:
         """The values that the constructor stored, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
+    def __str__(self) -> str:
+        name = type(self).__module__.rpartition(".")[2]
+        values = (f"{k}={str(v).removesuffix('.0')}" for k, v in self.parameters.items())
+        return f"{name}:{','.join(values)}"
+
     def scaled(self, factor: float) -> Self:
         """Return the same noise for an image whose values are multiplied by `factor`."""
         return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in self.amplitudes})

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.noise._model import NoiseModel, namespace
+from hush.noise._blocks import level_estimate
+from hush.noise._check import demand
+from hush.noise._model import Estimate, NoiseModel, namespace
 
 Array = Any
 
@@ -33,6 +35,9 @@ class Gaussian(NoiseModel):
 
     sigma: float
 
+    def __post_init__(self) -> None:
+        demand("gaussian", "sigma", self.sigma, 0)
+
     def sample(self, clean: Array, rng: np.random.Generator) -> Array:
         """Return a noisy draw, unclipped."""
         return clean + rng.normal(0, self.sigma, clean.shape)
@@ -45,3 +50,9 @@ class Gaussian(NoiseModel):
         """Return the logarithm of the density."""
         variance = self.sigma**2 + 0 * clean
         return -0.5 * ((noisy - clean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate:
+        """Estimate the level from one image or several frames; see `hush.analyze`."""
+        sigma, interval = level_estimate(image)
+        return Estimate(cls(sigma), {"sigma": interval})

@@ -1,0 +1,53 @@
+"""Lost pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hush.noise._check import demand, either, outer
+from hush.noise._model import NoiseModel
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Bernoulli(NoiseModel):
+    """Lost pixels: set to 0 with probability p, all channels at once.
+
+    Parameters
+    ----------
+    p : float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> noisy = Bernoulli(0.2).sample(np.ones((3, 100, 100)), np.random.default_rng(0))
+    >>> round(float((noisy[0] == 0).mean()), 1)
+    0.2
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        demand("bernoulli", "p", self.p, 0, 1)
+
+    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
+        """Return a noisy draw."""
+        return np.where(rng.random(clean.shape[1:]) < self.p, np.zeros((), clean.dtype), clean)
+
+    def moments(self, clean: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the noisy value."""
+        return (1 - self.p) * clean, self.p * (1 - self.p) * clean**2
+
+    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the noisy value's mean and covariance."""
+        mean = (1 - self.p) * mu
+        return mean, (1 - self.p) * (cov + outer(mu)) - outer(mean)
+
+    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the clean value's mean and covariance: a pixel that is 0 in all channels was lost."""
+        lost = 1.0 * (abs(noisy).sum(-1) == 0)[..., None]
+        return either(lost, (mu, cov), (noisy, 0 * cov))

@@ -1,0 +1,70 @@
+"""Random-valued impulses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hush.noise._check import demand, either, outer
+from hush.noise._model import NoiseModel, diagonal, namespace
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Impulse(NoiseModel):
+    """Impulses: with probability p a pixel is replaced by uniform values in [0, peak], all channels at once.
+
+    The noise of the SSDN paper (Laine et al., NeurIPS 2019), with its marginal and posterior.
+
+    Parameters
+    ----------
+    p : float
+        From 0 to 1.
+    peak : float
+        In image units.
+
+    Examples
+    --------
+    >>> float(Impulse(1.0).moments(np.array([10.0]))[0][0])
+    127.5
+    """
+
+    amplitudes: ClassVar[tuple[str, ...]] = ("peak",)
+
+    p: float
+    peak: float = 255.0
+
+    def __post_init__(self) -> None:
+        demand("impulse", "p", self.p, 0, 1)
+        demand("impulse", "peak", self.peak, 0, open_low=True)
+
+    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
+        """Return a noisy draw."""
+        hit = rng.random(clean.shape[1:]) < self.p
+        return np.where(hit, rng.uniform(0, self.peak, clean.shape), clean)
+
+    def moments(self, clean: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the noisy value."""
+        mean = self.p * self.peak / 2 + (1 - self.p) * clean
+        return mean, self.p * self.peak**2 / 3 + (1 - self.p) * clean**2 - mean**2
+
+    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the noisy value's mean and covariance."""
+        mean = self.p * self.peak / 2 + (1 - self.p) * mu
+        replaced = self.peak**2 * (0.25 + diagonal(0 * mu + 1 / 12))
+        return mean, self.p * replaced + (1 - self.p) * (cov + outer(mu)) - outer(mean)
+
+    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the clean value's mean and covariance, weighing replaced against untouched."""
+        xp, size = namespace(mu), mu.shape[-1]
+        away = noisy - mu
+        cov_safe = cov + diagonal(0 * mu + 1e-9 * self.peak**2)
+        distance = (away * xp.linalg.solve(cov_safe, away[..., None])[..., 0]).sum(-1)
+        log_density = -0.5 * (distance + xp.linalg.slogdet(cov_safe)[1] + size * math.log(2 * math.pi))
+        untouched = (1 - self.p) * xp.exp(log_density + size * math.log(self.peak))
+        lost = (self.p / (self.p + untouched))[..., None]
+        return either(lost, (mu, cov), (noisy, 0 * cov))

@@ -1,0 +1,88 @@
+"""Photon noise with a gain, an offset and read noise: what a camera gives."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hush.noise._blocks import line_estimate
+from hush.noise._check import demand
+from hush.noise._model import Estimate, NoiseModel, namespace
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class PoissonGaussian(NoiseModel):
+    """Poisson noise of photons and Gaussian noise of reading them out (Foi et al., IEEE TIP 2008).
+
+    y = gain Poisson((x - offset) / gain) + offset + N(0, sigma^2), so that the variance is
+    gain max(x - offset, 0) + sigma^2: the line a x + b with a = gain and b = sigma^2 - gain offset.
+
+    Parameters
+    ----------
+    gain : float
+        Image units a photon.
+    offset : float
+        Value without light, in image units.
+    sigma : float
+        Standard deviation of the read noise, in image units.
+
+    Examples
+    --------
+    >>> PoissonGaussian(gain=4, offset=10, sigma=3).b
+    -31
+    """
+
+    amplitudes: ClassVar[tuple[str, ...]] = ("gain", "offset", "sigma")
+
+    gain: float
+    offset: float = 0.0
+    sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        demand("poisson_gaussian", "gain", self.gain, 0, open_low=True)
+        demand("poisson_gaussian", "sigma", self.sigma, 0)
+
+    @classmethod
+    def from_line(cls, a: float, b: float) -> Self:
+        """Return the model with variance a x + b: read noise when b is positive, else an offset."""
+        return cls(a, 0.0, math.sqrt(b)) if b >= 0 else cls(a, -b / a, 0.0)
+
+    @property
+    def a(self) -> float:
+        """Slope of the variance."""
+        return self.gain
+
+    @property
+    def b(self) -> float:
+        """Variance that the line has at zero; negative with an offset."""
+        return self.sigma**2 - self.gain * self.offset
+
+    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
+        """Return a noisy draw, unclipped."""
+        photons = rng.poisson(np.maximum(clean - self.offset, 0) / self.gain)
+        return self.gain * photons + self.offset + rng.normal(0, self.sigma, clean.shape)
+
+    def moments(self, clean: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the noisy value."""
+        above = (clean - self.offset).clip(0)
+        return self.offset + above, self.gain * above + self.sigma**2
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array:
+        """Return the logarithm of the density, with the photons' noise as Gaussian of the same variance."""
+        mean, variance = self.moments(clean)
+        variance = variance + 1e-6 * self.gain**2  # without light and read noise there would be no density
+        return -0.5 * ((noisy - mean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate | None:
+        """Estimate gain and offset (or read noise) from one image or several frames; see `hush.analyze`."""
+        a, b, (low, high) = line_estimate(image)
+        if a <= 0:
+            return None
+        model = cls.from_line(a, b)
+        return Estimate(model, {"gain": (max(low, 0.0), high)})

@@ -1,0 +1,63 @@
+"""Pixels stuck at black or white."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hush.noise._check import demand, either, outer
+from hush.noise._model import NoiseModel
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class SaltPepper(NoiseModel):
+    """Salt and pepper: set to 0 or to the peak with probability p / 2 each, all channels at once.
+
+    Parameters
+    ----------
+    p : float
+        From 0 to 1.
+    peak : float
+        In image units.
+
+    Examples
+    --------
+    >>> mean, variance = SaltPepper(0.5).moments(np.array([127.5]))
+    >>> float(mean[0])
+    127.5
+    """
+
+    amplitudes: ClassVar[tuple[str, ...]] = ("peak",)
+
+    p: float
+    peak: float = 255.0
+
+    def __post_init__(self) -> None:
+        demand("salt_pepper", "p", self.p, 0, 1)
+        demand("salt_pepper", "peak", self.peak, 0, open_low=True)
+
+    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
+        """Return a noisy draw."""
+        drawn = rng.random(clean.shape[1:])
+        salted = np.where(drawn < self.p, np.asarray(self.peak, clean.dtype), clean)
+        return np.where(drawn < self.p / 2, np.zeros((), clean.dtype), salted)
+
+    def moments(self, clean: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the noisy value."""
+        mean = (1 - self.p) * clean + self.p * self.peak / 2
+        return mean, (1 - self.p) * clean**2 + self.p * self.peak**2 / 2 - mean**2
+
+    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the noisy value's mean and covariance."""
+        mean = (1 - self.p) * mu + self.p * self.peak / 2
+        return mean, (1 - self.p) * (cov + outer(mu)) + self.p * self.peak**2 / 2 + 0 * cov - outer(mean)
+
+    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the clean value's mean and covariance: a pixel at 0 or the peak in all channels was lost."""
+        low, high = abs(noisy).sum(-1) == 0, abs(noisy - self.peak).sum(-1) == 0
+        lost = 1.0 * (low | high)[..., None]
+        return either(lost, (mu, cov), (noisy, 0 * cov))
