@@ -248,4 +248,5 @@ def _bior() -> np.ndarray:
                 level[k, (2 * k + offset - 4) % size] += value
             level[size // 2 + k, 2 * k : 2 * k + 2] = np.array([-1, 1]) / math.sqrt(2)
         matrix, size = level @ matrix, size // 2
-    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: np.ndarray = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import ndimage
 Floats = NDArray[np.floating[Any]]
 
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+GLIMPSE = 160  # side of the windows in which impulses are looked for first
 FEW = 1e-4  # share of impulses below which they are not worth a word
 
 
@@ -51,8 +52,16 @@ def clipped(values: Floats) -> tuple[float | None, float | None]:
     return found[0], found[1]
 
 
-def without_impulses(planes: Sequence[Floats]) -> tuple[list[Floats], float, tuple[float, ...]]:
+def without_impulses(
+    planes: Sequence[Floats], explained: Callable[[Floats], Floats] | None = None
+) -> tuple[list[Floats], float, tuple[float, ...]]:
     """Replace single pixels that fit neither their neighbours nor the noise by the median of the eight around.
+
+    Parameters
+    ----------
+    planes : sequence of array, shape (Y, X)
+    explained : callable, optional
+        Brightness -> the largest deviation that noise explains there, where that is known: photons come in gains.
 
     Returns
     -------
@@ -62,10 +71,16 @@ def without_impulses(planes: Sequence[Floats]) -> tuple[list[Floats], float, tup
     values : tuple of float
         The one or two values that they have, if they have so few.
     """
+    if explained is None and all(plane.size > 4 * GLIMPSE**2 for plane in planes):
+        glimpses = [window for plane in planes for window in _corners(plane)]
+        if not without_impulses(glimpses)[1]:  # a median over a large plane takes its time
+            return list(planes), 0.0, ()
     repaired, hits, total, odd = [], 0, 0, []
     for plane in planes:
         middle = ndimage.median_filter(np.nan_to_num(plane), footprint=RING, mode="mirror")
         hit = impulses(plane, middle)
+        if explained is not None:
+            hit &= np.abs(plane - middle) > explained(middle)
         hits, total = hits + int(hit.sum()), total + plane.size
         odd.append(plane[hit])
         repaired.append(np.where(hit, middle, plane))
@@ -78,6 +93,11 @@ def without_impulses(planes: Sequence[Floats]) -> tuple[list[Floats], float, tup
     return repaired, fraction, tuple(map(float, common)) if few else ()
 
 
+def _corners(plane: Floats) -> list[Floats]:
+    tops, lefts = ((0, size - GLIMPSE) for size in plane.shape)
+    return [plane[y : y + GLIMPSE, x : x + GLIMPSE] for y in tops for x in lefts]
+
+
 def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     """Find single pixels far outside their neighbours, in units of the noise at their brightness.
 
@@ -87,19 +107,44 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     middle : array, shape (Y, X)
         Median of the eight neighbours.
     """
-    away = np.abs(np.nan_to_num(plane) - middle)
+    values = np.nan_to_num(plane)
+    away = values - middle
     edges = np.quantile(middle[:: max(1, middle.shape[0] // 256)], np.linspace(0, 1, 13)[1:-1])
     bins = np.searchsorted(edges, middle)
-    spread = np.array([np.median(away[bins == k]) if (bins == k).any() else 0 for k in range(13)]) / 0.6745
-    # noise is spread in brightness by chance and in the darkest bins may vanish: never below half the usual
-    limit = np.maximum(spread, 0.5 * np.median(spread))[bins] + 1e-6 * float(np.ptp(middle))
-    ends = (plane == np.nanmin(plane)) | (plane == np.nanmax(plane))
-    suspects = away > np.where(ends, 4.0, 6.0) * limit
-    if not suspects.any():
-        return suspects
-    # an impulse stands alone: its neighbours agree among themselves, or are impulses too
-    busy = ndimage.percentile_filter(away, 75, footprint=RING, mode="mirror")
-    return suspects & (busy < 0.5 * away)
+    above, below = (_spread(sign * away, bins) for sign in (1, -1))
+    size = np.abs(away)
+    limit = np.where(away > 0, above[bins], below[bins]) + 1e-6 * float(np.ptp(middle))
+    found = np.zeros(plane.shape, bool)
+    for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
+        same = values == end
+        odd = same & (size > 4 * limit)
+        if odd.mean() >= FEW:
+            telling = quantisation(values[:: max(1, len(values) // 64)]) is None and odd.sum() > 0.3 * same.sum()
+            found |= same & (size > limit) if not telling else same
+    suspects = ~found & (size > 6 * limit)
+    if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
+        busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
+        found |= suspects & (busy < 0.5 * size)
+    return found
+
+
+def _suspicious(values: Floats) -> set[float]:
+    """Values at which pixels may be stuck: the ends, zero, and what repeats where nothing else does."""
+    levels, counts = np.unique(values, return_counts=True)
+    often = levels[counts > max(8, 20 * np.median(counts), FEW * values.size)]
+    return {float(levels[0]), float(levels[-1]), 0.0} | (set(map(float, often)) if len(often) <= 4 else set())
+
+
+def _spread(away: Floats, bins: NDArray[np.intp]) -> Floats:
+    """Noise on one side of the median at each brightness, from a quantile that 15 % of impulses do not move."""
+    each = np.zeros(13)
+    for k in range(13):  # by chance the darkest medians lie below their own pixels: the middle is taken off first
+        inside = away[bins == k]
+        if inside.size:
+            middle, high = np.quantile(inside[:: max(1, inside.size >> 14)], [0.5, 0.8])
+            each[k] = (high - middle) / 0.8416
+    result: Floats = np.maximum(each, 0.5 * np.median(each))
+    return result
 
 
 def stripes(plane: Floats, sigma: float) -> dict[str, float]:
@@ -116,7 +161,7 @@ def stripes(plane: Floats, sigma: float) -> dict[str, float]:
         if min(view.shape) < 24:
             continue
         bend = view[1:-1] - (view[2:] + view[:-2]) / 2
-        profile = np.nanmedian(bend, 1)
+        profile = np.median(np.nan_to_num(bend), 1)
         spread = 1.4826 * float(np.median(np.abs(profile - np.median(profile))))
         chance = sigma * np.sqrt(1.5) * 1.2533 / np.sqrt(view.shape[1])
         amplitude = np.sqrt(max(spread**2 - chance**2, 0) / 1.5)
@@ -134,6 +179,6 @@ def chequerboard(plane: Floats, sigma: float) -> float:
     sign = 1 - 2 * (np.indices((side, side)).sum(0) % 2)
     tiles = plane[:high, :wide].reshape(high // side, side, wide // side, side).swapaxes(1, 2)
     each = (tiles * sign).mean((2, 3)).ravel()
-    amplitude = abs(float(np.nanmedian(each)))
+    amplitude = abs(float(np.median(np.nan_to_num(each))))
     chance = 1.2533 * sigma / side / np.sqrt(len(each))
     return amplitude if amplitude > max(5 * chance, 0.05 * sigma) else 0.0

@@ -42,7 +42,8 @@ def epithelium(size: int = 512, seed: int = 0) -> NDArray[np.float32]:
     distance, _ = cKDTree(points).query(np.moveaxis(np.mgrid[:size, :size], 0, -1), k=2)
     membrane = np.exp(-(((distance[..., 1] - distance[..., 0]) / 2) ** 2))
     membrane *= ndimage.gaussian_filter(rng.standard_normal((size, size)), 20) * 20 + 1
-    return (10 + 200 * ndimage.gaussian_filter(membrane.clip(0), 1)).astype(np.float32)
+    picture: NDArray[np.float32] = (10 + 200 * ndimage.gaussian_filter(membrane.clip(0), 1)).astype(np.float32)
+    return picture
 
 
 def add_noise(

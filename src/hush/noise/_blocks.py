@@ -114,7 +114,8 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
         bins.append(np.full(len(picked), number))
         flat += int((slow[part] <= FLAT * variance).sum())
     table, kept = np.array(rows, np.float64), np.concatenate(chosen)
-    return Points(*table.T, means[kept], energies[kept], np.concatenate(bins), flat / len(use))
+    mean, variance, counts = table.T
+    return Points(mean, variance, counts, means[kept], energies[kept], np.concatenate(bins), flat / len(use))
 
 
 def _transform(
@@ -128,7 +129,7 @@ def _transform(
             continue
         blocks = _cut(noisy, step)
         dull = blocks if bright is noisy else _cut(bright, step)
-        fine = np.isfinite(blocks).all(1)
+        fine: NDArray[np.bool_] = np.asarray(np.isfinite(blocks).all(1))
         for limit, beyond in ((low, np.less_equal), (high, np.greater_equal)):
             if limit is not None:
                 fine &= beyond(dull, limit).mean(1) < 0.02
@@ -249,8 +250,10 @@ class Spectrum:
 
 def spectrum(measured: Points, fitted: Line) -> Spectrum:
     """Fit the correlation between neighbours to the spectrum of the flat blocks."""
-    keep = fitted.weights[measured.bin] > 0.3
-    keep = keep if keep.sum() >= 100 else np.ones_like(keep)
+    trusted = np.asarray(fitted.weights > 0.3, bool)
+    keep = trusted[measured.bin]
+    if keep.sum() < 100:
+        keep = np.ones_like(keep)
     expected = np.maximum(fitted.a * measured.block_mean + fitted.b, 0.05 * np.median(measured.variance) + TINY)
     # the median of a squared normal number is 0.455; it takes no notice of a few blocks with texture
     energy = np.median(measured.energy[keep] / expected[keep, None], 0) / 0.45494 + 1e-12

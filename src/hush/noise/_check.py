@@ -9,7 +9,9 @@ from hush.errors import HushError
 Array = Any
 
 
-def demand(model: str, name: str, value: Any, low: float, high: float = float("inf"), *, open_low: bool = False) -> None:
+def demand(
+    model: str, name: str, value: Any, low: float, high: float = float("inf"), *, open_low: bool = False
+) -> None:
     """Refuse a plain number outside its range; tensors are being learned and are let through.
 
     Raises
@@ -34,7 +36,6 @@ def either(lost: Array, then: tuple[Array, Array], otherwise: tuple[Array, Array
     """Mix two (mean, covariance) pairs: `lost` is the probability, shape (..., 1), of the first."""
     mean = lost * then[0] + (1 - lost) * otherwise[0]
     cov = sum(
-        weight[..., None] * (part[1] + outer(part[0] - mean))
-        for weight, part in ((lost, then), (1 - lost, otherwise))
+        weight[..., None] * (part[1] + outer(part[0] - mean)) for weight, part in ((lost, then), (1 - lost, otherwise))
     )
     return mean, cov

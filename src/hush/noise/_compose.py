@@ -162,7 +162,9 @@ def _times(value: Any, factor: float) -> Any:
 
 
 def _text(name: str, given: Sequence[tuple[str, Any]]) -> str:
-    words = (f"{key}={value if isinstance(value, (str, Range)) else repr(value).removesuffix('.0')}" for key, value in given)
+    words = (
+        f"{key}={value if isinstance(value, (str, Range)) else repr(value).removesuffix('.0')}" for key, value in given
+    )
     return f"{name}:{','.join(words)}" if given else name
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-Array = Any  # numpy array or torch tensor: only operators that both have are used, and `namespace` where they are not enough
+Array = Any  # numpy array or torch tensor: operators that both have, and `namespace` where those are not enough
 
 
 class Estimate(NamedTuple):

@@ -1,0 +1,254 @@
+"""Classical: what all filters share that learn nothing but the noise level."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hush import __version__, io, risk
+from hush.analysis import analyze
+from hush.apply import Work, apply
+from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand
+from hush.errors import HushError
+from hush.image import Array, Image, as_image
+from hush.machine import peak_memory_mb
+from hush.noise import parse
+from hush.noisereport import ChannelNoise, NoiseReport
+from hush.patches import fill
+from hush.stabilise import Stabiliser
+
+SIDE = {2: 512, 3: 96}  # of a tile
+TRIAL = 256  # side of the window on which a parameter is chosen
+
+
+@dataclass(kw_only=True, eq=False)
+class Knowing(Denoiser):
+    """A method that uses what is known about the noise, found by `hush.analyze` or said by the user.
+
+    Parameters
+    ----------
+    noise : str or None
+        What noise it is, in the notation ``gaussian:sigma=25``, image units; None: found out.
+    gain, offset, read_noise : float or None
+        Of the camera, in image units; None: found out.
+    dark : str or None
+        File with a picture without light: every pixel's offset, which is taken off.
+    """
+
+    scope: ClassVar[str] = "image"
+
+    noise: str | None = None
+    gain: float | None = None
+    offset: float | None = None
+    read_noise: float | None = None
+    dark: str | None = None
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        if self.noise is not None:
+            parse(self.noise)
+
+    def look(self, image: Image) -> NoiseReport:
+        """Find out, or take from the settings, what noise is in an image."""
+        said = parse(self.noise) if self.noise is not None else None
+        dark = io.read(self.dark) if self.dark is not None else None
+        return analyze(image, noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise, dark=dark)
+
+
+@dataclass(kw_only=True, eq=False)
+class Classical(Knowing):
+    """A filter for white Gaussian noise, and how it serves for other noise: stabilised, filtered, brought back.
+
+    A method answers `filter` and says in class attributes what its parameter is.
+
+    Parameters
+    ----------
+    sigma : float or None
+        Standard deviation of white Gaussian noise, in image units; None: found out.
+    stabilise : bool
+        Make the variance the same at all brightnesses first, where it is not.
+    calibrate : bool
+        Choose the method's parameter by hiding pixels (J-invariant calibration, Batson and Royer, ICML 2019)
+        instead of by its formula.
+    tile : int or None
+        Side of a tile.
+    """
+
+    volumes: ClassVar[bool] = True  # whether it takes (Z, Y, X)
+    whole: ClassVar[bool] = False  # whether it must see all of a plane at once
+    parameter: ClassVar[str] = ""  # the setting that `calibrate` chooses
+    options: ClassVar[tuple[float, ...]] = ()  # its possible values
+    usual: ClassVar[float | None] = None  # its value by default; None: chosen by SURE for the noise that was found
+
+    sigma: float | None = None
+    stabilise: bool = True
+    calibrate: bool = False
+    tile: int | None = None
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        demand(self.sigma is None or self.sigma > 0, "sigma", self.sigma, "more than 0, or none: found out")
+        demand(self.tile is None or self.tile > 0, "tile", self.tile, "1 or more")
+        if self.ndim == 3 and not self.volumes:
+            raise HushError(f"{self.method} filters planes, not volumes: leave --ndim 3 out, or take nlm")
+
+    def filter(self, values: Array, sigma: Array, value: float) -> Array:
+        """Remove white Gaussian noise.
+
+        Parameters
+        ----------
+        values : array of float32, shape (C, [Z,] Y, X)
+        sigma : array, shape (C,)
+            Standard deviation of the noise of each channel.
+        value : float
+            Of the method's parameter.
+        """
+        raise TypeError(f"{type(self).__name__} has no filter")
+
+    def margin(self, value: float) -> int:
+        """Return how far the filter looks, in pixels."""
+        raise TypeError(f"{type(self).__name__} has no margin")
+
+    def fit(self, images: Images, targets: Images | None = None) -> Self:
+        """Find out the noise of an image, and the parameter, where it is not given.
+
+        Parameters
+        ----------
+        images : Image or array, or sequence of them
+            The noisy image; of several, the first tells the noise of all.
+        targets
+            Not used.
+        """
+        self.check()
+        given = as_images(images)
+        if not given:
+            raise HushError("there is no image to look at")
+        image = given[0]
+        noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
+        self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(image)
+        self.values_ = [self._value(image, number) for number in range(self._works(image))]
+        return self
+
+    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
+        """Denoise an image tile by tile.
+
+        Parameters
+        ----------
+        image : Image or array
+            With the same channels as the one that `fit` looked at.
+        out : array, optional
+            Writable, of the image's shape and dtype, for streaming.
+        done : callable, optional
+            (tile, tiles) after every tile.
+
+        Returns
+        -------
+        Result
+        """
+        self.check()
+        if not hasattr(self, "report_"):
+            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
+        noisy = as_image(image)
+        if self._works(noisy) != len(self.values_):
+            raise HushError(f"fit looked at {len(self.values_)} channels and the image has {self._works(noisy)}")
+        begun = time.perf_counter()
+        info: dict[str, Any] = {"warnings": []}
+        works = [self._work(noisy, number) for number in range(len(self.values_))]
+        clean = apply(noisy, works, self, out, info, done)
+        info |= {
+            "method": self.method,
+            "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),
+            "reason": "asked for",
+            "seed": self.seed,
+            "steps": 0,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "device": "cpu",
+            "precision": "float32",
+            "peak_memory_mb": peak_memory_mb(),
+            "axes": noisy.axes,
+            "ndim": self.ndim,
+            "verdict": self.report_.verdict,
+            "loss": [],
+        }
+        return Result(clean.with_meta(hush={"version": __version__, "method": self.method}), None, info)
+
+    def _works(self, image: Image) -> int:
+        return 1 if self.joint_channels else image.channels
+
+    def _noises(self, image: Image, number: int) -> Sequence[ChannelNoise]:
+        samples = image.samples(self.joint_channels)
+        found = self.report_.channels
+        return found if self.joint_channels else found[number * samples : (number + 1) * samples]
+
+    def _views(self, image: Image, number: int) -> list[Array]:
+        planes = image.planes(self.ndim, self.joint_channels)
+        return [plane.view(image.data) for plane in planes if plane.channel == number]
+
+    def _ways(self, image: Image, number: int) -> list[Stabiliser]:
+        return [Stabiliser(noise, self.stabilise) for noise in self._noises(image, number)]
+
+    def _work(self, image: Image, number: int) -> Work | None:
+        ways = self._ways(image, number)
+        if not any(way.sigma > 0 or way.noise.impulse_fraction for way in ways):
+            return None
+        prepared = self.prepare(self._views(image, number), ways)
+        value = self.values_[number]
+
+        def function(piece: Array) -> Array:
+            return self.denoise_piece(np.asarray(piece, np.float32), ways, value, prepared)
+
+        side = (self.tile or SIDE[self.ndim],) * self.ndim
+        if self.whole:
+            side = self._views(image, number)[0].shape[1:]
+        return Work(function, side, self.margin(value) + 1, self.grid)
+
+    grid: ClassVar[int] = 1  # on which tiles begin
+
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Any:
+        """Return what a filter must know of all planes before they are cut into tiles."""
+        return None
+
+    def denoise_piece(self, piece: Array, ways: Sequence[Stabiliser], value: float, prepared: Any) -> Array:
+        """Stabilise, filter and bring back one piece of shape (C, [Z,] Y, X)."""
+        repaired = np.stack([way.repair(plane) for way, plane in zip(ways, piece, strict=True)])
+        ready = np.stack([way.forward(plane) for way, plane in zip(ways, repaired, strict=True)])
+        sigma = np.array([max(way.sigma, 1e-12) for way in ways])
+        smooth = self.filter_prepared(ready.astype(np.float32), sigma, value, prepared)
+        return np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
+
+    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Call `filter`; a method that needs what `prepare` gave answers this one instead."""
+        return self.filter(values, sigma, value)
+
+    def _value(self, image: Image, number: int) -> float:
+        """The parameter: as set, by formula, by SURE, or by hidden pixels."""
+        given = getattr(self, self.parameter) if self.parameter else 0.0
+        if given is not None:
+            return float(given)
+        if self.usual is not None and not self.calibrate:
+            return self.usual
+        ways = self._ways(image, number)
+        views = self._views(image, number)
+        if not any(way.sigma > 0 for way in ways):
+            return self.options[0]
+        view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
+        middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
+        piece = np.stack([way.repair(plane) for way, plane in zip(ways, view[(slice(None), *middle)], strict=True)])
+        ready = np.stack([way.forward(plane) for way, plane in zip(ways, piece, strict=True)]).astype(np.float32)
+        sigma = np.array([max(way.sigma, 1e-12) for way in ways])
+
+        def risk_of(value: float) -> float:
+            def function(values: Array) -> Array:
+                return self.filter(values, sigma, value)
+
+            if self.calibrate:
+                return risk.hidden(function, ready, sigma, mask=ways[0].noise.mask, seed=self.seed).value
+            return risk.sure(function, ready, sigma, seed=self.seed).value
+
+        return min(self.options, key=risk_of)

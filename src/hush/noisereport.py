@@ -1,0 +1,187 @@
+"""NoiseReport: what noise was found, in numbers, in a sentence, and which method it calls for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hush.noise import NoiseModel
+from hush.noise.gaussian import Gaussian
+from hush.noise.poisson_gaussian import PoissonGaussian
+from hush.noise.rician import Rician
+from hush.noise.speckle import Speckle
+
+MANY = 0.005  # share of impulses that are removed from an image without other noise
+
+
+@dataclass(frozen=True)
+class ChannelNoise:
+    """What was found in one channel; amplitudes in image units.
+
+    Attributes
+    ----------
+    kind : str
+        ``none``, ``gaussian``, ``poisson``, ``poisson_gaussian``, ``speckle`` or ``rician``.
+    gain, offset, sigma : float
+        Of the model; gain 0 for noise that is the same at all brightnesses.
+    a, b : float
+        The variance as a line of brightness: a x + b.
+    interval : dict
+        For ``a`` and ``sigma`` (at `middle`) what holds the true value in about 95 of 100 images.
+    white : bool
+        Whether neighbours are independent.
+    lags : dict
+        Correlation at ``"rows,columns"`` of distance.
+    mask : str or None
+        For structN2V: the neighbours that share noise.
+    impulse_fraction : float
+        Share of single pixels that fit neither their neighbours nor the noise.
+    impulse_values : tuple of float
+        The values they have, when they have but one or two.
+    clipped_low, clipped_high : float or None
+        Values at which the image is cut off.
+    quantisation : float or None
+        Step between values.
+    stripes : dict
+        Amplitude of offsets of ``rows`` and ``columns``, those that are there.
+    chequerboard : float
+        Amplitude of a chequerboard, 0 when there is none.
+    middle : float
+        The brightness at which the level is known best.
+    points : tuple
+        (brightness, variance, weight in the fit) of the flat blocks, for the plot.
+    flat : float
+        Share of blocks that are flat; where it is small, texture may have been taken for noise.
+    said : bool
+        Whether the user said what noise it is.
+    """
+
+    kind: str
+    gain: float
+    offset: float
+    sigma: float
+    a: float
+    b: float
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    white: bool = True
+    lags: dict[str, float] = field(default_factory=dict)
+    mask: str | None = None
+    impulse_fraction: float = 0.0
+    impulse_values: tuple[float, ...] = ()
+    clipped_low: float | None = None
+    clipped_high: float | None = None
+    quantisation: float | None = None
+    stripes: dict[str, float] = field(default_factory=dict)
+    chequerboard: float = 0.0
+    middle: float = 0.0
+    points: tuple[tuple[float, float, float], ...] = ()
+    flat: float = 0.0
+    said: bool = False
+
+    @property
+    def model(self) -> NoiseModel | None:
+        """The pixelwise noise as a model, None for none."""
+        if self.kind == "none":
+            return None
+        if self.kind == "rician":
+            return Rician(self.sigma)
+        if self.kind == "speckle":
+            return Speckle(self.sigma)
+        return PoissonGaussian(self.gain, self.offset, self.sigma) if self.gain > 0 else Gaussian(self.sigma)
+
+    @property
+    def level(self) -> float:
+        """Standard deviation at the middle brightness, in image units."""
+        return float(np.sqrt(max(self.a * self.middle + self.b, 0.0)))
+
+
+@dataclass(frozen=True)
+class NoiseReport:
+    """What `analyze` found, a `ChannelNoise` for each channel (or colour).
+
+    Attributes
+    ----------
+    channels : tuple of ChannelNoise
+    peak : float
+        255 for 8 bits, else the extent of the values.
+    verdict : str
+        One sentence.
+    recommendation : dict
+        ``method`` (None for a clean image), ``settings``, ``reason``.
+    """
+
+    channels: tuple[ChannelNoise, ...]
+    peak: float
+    verdict: str
+    recommendation: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON; ``channels`` only where there are several."""
+        rows = []
+        for channel in self.channels:
+            row = dataclasses.asdict(channel)
+            correlation = {"white": row.pop("white"), "lags": row.pop("lags"), "mask": row.pop("mask")}
+            rows.append(row | {"correlation": correlation, "peak": self.peak})
+        noise = rows[0] | ({"channels": rows} if len(rows) > 1 else {})
+        return {"noise": noise, "verdict": self.verdict, "recommendation": self.recommendation}
+
+
+NAMES = {
+    "none": "no noise",
+    "gaussian": "Gaussian noise",
+    "poisson": "photon (Poisson) noise",
+    "poisson_gaussian": "photon and read (Poisson-Gaussian) noise",
+    "speckle": "speckle",
+    "rician": "Rician (magnitude MRI) noise",
+}
+
+
+def verdict(channels: Sequence[ChannelNoise]) -> str:
+    """Say in a sentence what was found."""
+    one = max(channels, key=lambda channel: channel.level)
+    if one.kind == "none" and one.impulse_fraction < MANY:
+        return "No noise to speak of was found."
+    if one.kind == "none":
+        text = "No noise to speak of was found"
+    elif one.gain > 0 and one.kind != "speckle":
+        shift = f" less {one.offset:.4g}" if one.offset else ""
+        read = f", and {one.sigma:.4g} of read noise" if one.sigma else ""
+        text = f"{NAMES[one.kind]}, {one.gain:.4g} a photon{shift}{read}: {one.level:.4g} at {one.middle:.4g}"
+    else:
+        text = f"{NAMES[one.kind]} of standard deviation {one.sigma:.4g}"
+    text = text[0].upper() + text[1:]
+    extras = ["" if one.white else f"neighbours share it (correlation {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
+    extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are impulses" if one.impulse_fraction else ""]
+    extras += [f"stripes along {axis} ({value:.3g})" for axis, value in one.stripes.items()]
+    extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]
+    extras += [f"cut off at {one.clipped_low:g}" if one.clipped_low is not None else ""]
+    extras += [f"cut off at {one.clipped_high:g}" if one.clipped_high is not None else ""]
+    extras += ["little of the image is flat, texture may pass for noise" if 0 < one.flat < 0.02 else ""]
+    several = f" (the noisiest of {len(channels)} channels)" if len(channels) > 1 else ""
+    return "; ".join([text + several, *filter(None, extras)]) + "."
+
+
+def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:
+    """Suggest a method for noise like this: ``method``, ``settings``, ``reason``."""
+    one = max(channels, key=lambda channel: channel.level)
+    if all(channel.kind == "none" and channel.impulse_fraction < MANY for channel in channels):
+        return {"method": None, "settings": {}, "reason": "there is no noise to remove"}
+    if one.kind != "none" and (not one.white or one.stripes):
+        mask = one.mask or ("1x11" if "rows" in one.stripes else "11x1")
+        why = "stripes" if one.stripes and one.white else "neighbours share their noise"
+        return {
+            "method": "structn2v",
+            "settings": {"mask": mask},
+            "reason": f"{why}: a method that predicts a pixel from its neighbours must not see those under {mask}",
+        }
+    if one.gain > 0 and one.kind != "speckle":
+        return {
+            "method": "bm3d",
+            "settings": {},
+            "reason": "white noise that grows with brightness: stabilised, then BM3D",
+        }
+    return {"method": "bm3d", "settings": {}, "reason": "white noise of one level: BM3D"}

@@ -1,0 +1,92 @@
+"""Between an image and the domain in which its noise is white, Gaussian and of one level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from hush import vst
+from hush.defects import RING
+from hush.noise.rician import Rician
+from hush.noisereport import MANY, ChannelNoise
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Stabiliser:
+    """The way to the stabilised domain of one channel and back.
+
+    Attributes
+    ----------
+    noise : ChannelNoise
+    transform : bool
+        Whether the variance is made equal; otherwise noise is taken as of one level.
+    """
+
+    noise: ChannelNoise
+    transform: bool = True
+
+    @property
+    def photons(self) -> bool:
+        """Whether the generalised Anscombe transform is used."""
+        return self.transform and self.noise.a > 0 and self.noise.kind not in ("none", "gaussian", "rician")
+
+    @property
+    def camera(self) -> tuple[float, float, float]:
+        """Gain, offset and read noise."""
+        found = self.noise
+        if found.kind != "speckle":
+            return found.gain, found.offset, found.sigma
+        return found.a, max(-found.b / found.a, 0.0), float(np.sqrt(max(found.b, 0.0)))
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise in the stabilised domain."""
+        return 1.0 if self.photons else self.noise.level
+
+    def forward(self, image: Array) -> Array:
+        """Image units to the stabilised domain."""
+        return vst.forward(image, *self.camera) if self.photons else image
+
+    def inverse(self, values: Array) -> Array:
+        """Back to image units, without bias: `values` are means of noisy ones."""
+        if self.photons:
+            return vst.inverse(values, *self.camera)
+        return Rician(self.noise.sigma).correct(values) if self.noise.kind == "rician" else values
+
+    def plain_inverse(self, values: Array) -> Array:
+        """Back to image units value by value: the image whose transform this is."""
+        if not self.photons:
+            return values
+        gain, offset, sigma = self.camera
+        return offset + gain * (values**2 / 4 - 0.375 - (sigma / gain) ** 2)
+
+    def forward_mean(self, clean: Array) -> Array:
+        """Clean image to the mean of the stabilised noisy one: undoes `inverse`."""
+        if not self.photons:
+            return Rician(self.noise.sigma).moments(clean)[0] if self.noise.kind == "rician" else clean
+        gain, offset, sigma = self.camera
+        grid = np.concatenate([np.linspace(0, 4, 257), np.geomspace(4, 1e7, 2048)[1:]])
+        low, high = 2 * np.sqrt(0.0), 2 * np.sqrt(grid[-1] + 1 + (sigma / gain) ** 2)
+        values = np.linspace(low, high, 1 << 16) if high < 100 else np.geomspace(1e-2, high, 1 << 16)
+        return np.interp(clean, vst.inverse(values, gain, offset, sigma), values)
+
+    def repair(self, image: Array) -> Array:
+        """Replace impulses, if the analysis found many, by the median of their neighbours; shape (Y, X) last."""
+        found = self.noise
+        if found.impulse_fraction < min(MANY, 0.001):
+            return image
+        ring = RING.reshape((1,) * (image.ndim - 2) + RING.shape)
+        middle = ndimage.median_filter(image, footprint=ring, mode="mirror")
+        spread = np.sqrt(np.maximum(found.a * middle + found.b, 0.2 * max(found.level, 1e-12) ** 2))
+        away = np.abs(image - middle)
+        if found.impulse_values:
+            stuck = np.isin(image, np.asarray(found.impulse_values, image.dtype))
+            hit = stuck & (away > (2.5 * spread if found.quantisation else 0))
+        else:
+            hit = away > 5 * (spread + max(found.a, 0.0))
+        return np.where(hit, middle, image)
