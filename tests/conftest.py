@@ -52,7 +52,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 @pytest.fixture
 def small() -> list[str]:
     """Options that make a training take a moment."""
-    return ["--steps", "6", "--set", "maps=4", "--set", "batch=2", "--set", "patch=16"]
+    return ["--method", "n2v", "--steps", "6", "--set", "maps=4", "--set", "batch=2", "--set", "patch=16"]
 
 
 def records(text: str) -> list[dict[str, Any]]:

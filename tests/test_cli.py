@@ -311,7 +311,9 @@ def test_info_list_doctor(run: Run, tif: Path) -> None:
     (facts,) = records(run("info", tif, "--json")[1])
     assert (facts["axes"], facts["shape"], facts["dtype"]) == ("YX", [48, 60], "uint8")
     rows = {row["name"]: row for row in records(run("list", "--json")[1])}
-    assert set(rows) == {"n2v", "n2v2", "structn2v"}
+    assert set(rows) == {
+        "auto", "bilateral", "bm3d", "gaussian", "mean", "median", "n2v", "n2v2", "nlm", "structn2v", "tv", "wavelet",
+    }  # fmt: skip
     assert "Krull" in rows["n2v"]["about"]
     (machine,) = records(run("doctor", "--json")[1])
     assert machine["hush"] == hush.__version__

@@ -25,8 +25,9 @@ MODULES = sorted(
     module.name for module in pkgutil.walk_packages(hush.__path__, "hush.") if not module.name.endswith("__main__")
 )
 PUBLIC = [
-    "HushError", "HushWarning", "Image", "N2V2", "Noise2Void", "Result", "StructN2V", "__version__", "denoise", "load",
-    "psnr", "read", "rmse", "ssim", "write",
+    "Auto", "BM3D", "HushError", "HushWarning", "Image", "N2V2", "Noise2Void", "NoiseReport", "Result",
+    "StructN2V", "__version__", "add_noise", "analyze", "denoise", "load", "psnr", "read", "rmse", "ssim",
+    "write",
 ]  # fmt: skip
 
 

@@ -13,16 +13,22 @@ import torch
 import hush
 from conftest import SMALL
 from hush import registry
+from hush.classical import Classical
 from hush.errors import HushError, HushWarning
 from hush.image import Image
 from hush.metrics import psnr
 from hush.models import save_model
+from hush.netdenoiser import NetDenoiser
 
 METHODS = registry.names("methods")
+LEARNED = [name for name in METHODS if issubclass(registry.get("methods", name), NetDenoiser)]
+FILTERS = [name for name in METHODS if issubclass(registry.get("methods", name), Classical)]
 
 
 def build(name: str, **settings: Any) -> Any:
-    return registry.get("methods", name)(**{**SMALL, **settings})
+    kind = registry.get("methods", name)
+    known = {key: value for key, value in SMALL.items() if key in kind.settings_of()}
+    return kind(**{**known, **settings})
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -74,7 +80,7 @@ def test_what_goes_in_comes_out(name: str, axes: str, shape: tuple[int, ...], dt
     assert result.info["warnings"] == []
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", LEARNED)
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("shape", [(70, 91), (3, 700), (1, 1), (2, 5), (64, 64)])
 def test_tiled_is_untiled(
@@ -92,7 +98,7 @@ def test_tiled_is_untiled(
     np.testing.assert_allclose(small, whole, rtol=0, atol=1e-5 * 20)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", LEARNED)
 def test_tiled_is_untiled_in_three_dimensions(name: str, tmp_path: Path) -> None:
     volume = Image(np.random.default_rng(1).normal(100, 20, (9, 37, 41)).astype(np.float32), "ZYX")
     save_model(build(name, ndim=3, depth=1).fit(volume), tmp_path / "m.hush")
@@ -101,14 +107,42 @@ def test_tiled_is_untiled_in_three_dimensions(name: str, tmp_path: Path) -> None
     np.testing.assert_allclose(small, whole, rtol=0, atol=1e-5 * 20)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("shape", [(170, 191), (3, 300), (1, 1), (2, 5), (64, 64)])
+def test_filters_tiled_are_untiled(name: str, shape: tuple[int, int], noisy: np.ndarray) -> None:
+    image = np.random.default_rng(1).normal(100, 20, shape).astype(np.float32)
+    models = [build(name, sigma=20.0, tile=tile).fit(noisy) for tile in (48, 4096)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HushWarning)
+        small, whole = (model.denoise(image).data for model in models)
+    np.testing.assert_allclose(small, whole, rtol=0, atol=1e-5 * 20)
+
+
+@pytest.mark.parametrize("name", [name for name in FILTERS if registry.get("methods", name).volumes])
+def test_filters_take_volumes(name: str) -> None:
+    rng = np.random.default_rng(1)
+    clean = np.broadcast_to(50 * np.sin(np.arange(40) / 6), (12, 36, 40))
+    volume = Image((clean + rng.normal(100, 20, clean.shape)).astype(np.float32), "ZYX")
+    flat, deep = (build(name, ndim=ndim, sigma=20.0).fit(volume).denoise(volume).data for ndim in (2, 3))
+    assert flat.tobytes() != deep.tobytes()
+    assert np.abs(deep - 100 - clean).mean() < np.abs(volume.data - 100 - clean).mean()
+    small = build(name, ndim=3, sigma=20.0, tile=16).fit(volume).denoise(volume).data
+    np.testing.assert_allclose(small, deep, rtol=0, atol=1e-5 * 20)
+
+
+def test_bm3d_takes_no_volumes() -> None:
+    with pytest.raises(HushError, match="planes, not volumes"):
+        build("bm3d", ndim=3).fit(Image(np.zeros((4, 32, 32)), "ZYX"))
+
+
+@pytest.mark.parametrize("name", LEARNED)
 def test_same_seed_same_bytes(name: str, noisy: np.ndarray) -> None:
     first, again, other = (build(name, seed=seed).fit(noisy).denoise(noisy).data for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", LEARNED)
 def test_a_saved_model_is_the_model(name: str, noisy: np.ndarray, tmp_path: Path) -> None:
     model = build(name).fit(noisy)
     save_model(model, tmp_path / "m.hush")
@@ -172,7 +206,7 @@ def test_noise_goes_and_the_picture_stays(name: str) -> None:
     y, x = np.mgrid[:128, :128]
     clean = (100 + 60 * np.sin(x / 9) * np.cos(y / 7)).astype(np.float32)
     image = clean + np.random.default_rng(0).normal(0, 25, clean.shape).astype(np.float32)
-    model = registry.get("methods", name)(steps=80, maps=8, batch=8, patch=32)
+    model = build(name, **({"steps": 80, "maps": 8, "batch": 8, "patch": 32} if name in LEARNED else {}))
     gain = psnr(model.fit(image).denoise(image), clean, 255) - psnr(image, clean, 255)
     assert gain > 4
 

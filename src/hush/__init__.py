@@ -19,6 +19,11 @@ _HOME = {
     "Result": "hush.denoiser",
     "load": "hush.models",
     "denoise": "hush.jobs",
+    "analyze": "hush.analysis",
+    "NoiseReport": "hush.noisereport",
+    "add_noise": "hush.simulate",
+    "BM3D": "hush.methods.bm3d",
+    "Auto": "hush.methods.auto",
     "Noise2Void": "hush.methods.n2v",
     "N2V2": "hush.methods.n2v2",
     "StructN2V": "hush.methods.structn2v",
@@ -26,6 +31,7 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
+    from hush.analysis import analyze as analyze
     from hush.denoiser import Result as Result
     from hush.errors import HushError as HushError
     from hush.errors import HushWarning as HushWarning
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from hush.io import read as read
     from hush.io import write as write
     from hush.jobs import denoise as denoise
+    from hush.methods.auto import Auto as Auto
+    from hush.methods.bm3d import BM3D as BM3D
     from hush.methods.n2v import Noise2Void as Noise2Void
     from hush.methods.n2v2 import N2V2 as N2V2
     from hush.methods.structn2v import StructN2V as StructN2V
@@ -40,6 +48,8 @@ if TYPE_CHECKING:
     from hush.metrics import rmse as rmse
     from hush.metrics import ssim as ssim
     from hush.models import load as load
+    from hush.noisereport import NoiseReport as NoiseReport
+    from hush.simulate import add_noise as add_noise
 
 
 def __getattr__(name: str) -> Any:

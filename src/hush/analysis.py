@@ -51,7 +51,7 @@ def analyze(
     Raises
     ------
     HushError
-        When the image is too small, or what is said contradicts itself.
+        When what is said contradicts itself.
 
     Notes
     -----
@@ -68,7 +68,6 @@ def analyze(
     image = as_image(image)
     if dark is not None:
         image = _without_dark(image, as_image(dark))
-        offset = 0.0 if offset is None else offset
     found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
     if noise is not None:
         drawn = noise.draw(np.random.default_rng(0)) if isinstance(noise, Noise) else noise
@@ -109,14 +108,17 @@ def _windows(view: Array) -> list[Array]:
 
 def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> ChannelNoise:
     """Analyse the planes of one channel."""
+    planes = [np.where(np.isfinite(plane), plane, np.float32(np.nan)) for plane in planes]
     values = np.concatenate([plane[np.isfinite(plane)][:: max(1, plane.size >> 18)] for plane in planes])
-    if values.size < 64 or values.min() == values.max():
+    if values.size < 2 or values.min() == values.max():
         return ChannelNoise("none", 0.0, 0.0, 0.0, 0.0, 0.0)
     step = defects.quantisation(values)
     low, high = defects.clipped(values)
     repaired, fraction, odd = defects.without_impulses(planes)
+    if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
+        return _small(planes)
     points, line = _fit(repaired, frames, low, high, step, fraction)
-    if fraction and not odd:  # photons come in gains: what looked like impulses may be rare bright ones
+    if fraction and (not odd or line.a > line.error_a > 0):  # photons come in gains: what looked like impulses may be rare bright ones
 
         def explained(middle: Array) -> Array:
             return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, 0.2 * line.level)) + max(line.a, 0.0))
@@ -160,6 +162,17 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     )
 
 
+def _small(planes: list[Array]) -> ChannelNoise:
+    """Judge an image of a few pixels by the differences of neighbours."""
+    steps = [np.diff(plane, axis=axis).ravel() for plane in planes for axis in (0, 1)]
+    away = np.abs(np.concatenate(steps))
+    away = away[np.isfinite(away)]
+    sigma = 1.4826 * float(np.median(away)) / float(np.sqrt(2)) if away.size else 0.0
+    spread = 1 + 3 / float(np.sqrt(max(1, away.size)))
+    kind = "gaussian" if sigma > 0 else "none"
+    return ChannelNoise(kind, 0.0, 0.0, sigma, 0.0, sigma**2, {"level": (sigma / spread, sigma * spread)})
+
+
 def _fit(
     planes: list[Array], frames: bool, low: float | None, high: float | None, step: float | None, fraction: float
 ) -> tuple[_blocks.Points, _blocks.Line]:
@@ -171,15 +184,8 @@ def _fit(
         pairs = [((one + two) / 2, (one - two) / half) for one, two in both] or pairs
     try:
         points = _blocks.points(pairs, low, high)
-    except ValueError:
-        try:  # nearly everything is clipped: better than nothing
-            points = _blocks.points(pairs)
-        except ValueError:
-            size = " x ".join(map(str, planes[0].shape))
-            raise HushError(
-                f"an image of {size} pixels is too small to tell its noise: it takes 24 x 24, "
-                "or say the noise, for example --noise gaussian:sigma=25"
-            ) from None
+    except ValueError:  # nearly everything is clipped: better than nothing
+        points = _blocks.points(pairs)
     lost = step**2 / 12 if step else 0.0  # rounding adds its own variance, which no method can take away
     filled = 1 - 0.8 * fraction  # where an impulse was repaired there is less noise
     points = dataclasses.replace(points, variance=np.maximum(points.variance / filled - lost, 0))
@@ -196,8 +202,8 @@ def _kind(
     trusted = points.mean[line.weights > 0.3] if (line.weights > 0.3).sum() > 2 else points.mean
     reach = float(np.ptp(trusted))
     if _is_rician(points, line):
-        bright = float(np.sqrt(np.median(points.variance[len(points.variance) // 2 :])))
-        return "rician", 0.0, bright**2, bright
+        bright = float(np.median(points.variance[points.mean > (points.mean.min() + points.mean.max()) / 2]))
+        return "rician", 0.0, bright, float(np.sqrt(bright))
     if abs(line.a) > line.error_a and line.a * reach > 0.15 * line.level:
         if _is_speckle(points, line):
             ratio = float(np.median(np.sqrt(points.variance) / np.maximum(points.mean, 1e-9)))
@@ -228,7 +234,7 @@ def _is_rician(points: _blocks.Points, line: _blocks.Line) -> bool:
     if len(points.mean) < 6 or points.mean[0] <= 0:
         return False
     dark = points.mean[:2] / np.sqrt(np.maximum(points.variance[:2], 1e-12))
-    bright = points.variance[len(points.variance) // 2 :]
+    bright = points.variance[points.mean > (points.mean.min() + points.mean.max()) / 2]
     rise = np.median(bright) / max(float(points.variance[:2].mean()), 1e-12)
     level = bright.std() < 0.15 * bright.mean()
     return bool((np.abs(dark - 1.913) < 0.15).all() and 1.9 < rise < 2.8 and level)

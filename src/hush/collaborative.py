@@ -70,8 +70,8 @@ def bm3d(noisy: Tensor, noise: Noise, *, wiener: bool = True) -> Tensor:
     >>> rng = np.random.default_rng(0)
     >>> clean = np.tile(np.arange(64.0) > 32, (64, 1)) * 100
     >>> noisy = torch.tensor(clean[None] + rng.normal(0, 20, (1, 64, 64)), dtype=torch.float32)
-    >>> round(float((bm3d(noisy, Noise((20.0,), -60, 220))[0].numpy() - clean).std()))
-    3
+    >>> bool((bm3d(noisy, Noise((20.0,), -60, 220))[0].numpy() - clean).std() < 5)
+    True
     """
     size = noisy.shape[1:]
     short = [max(0, BLOCK - side) for side in size]

@@ -105,6 +105,8 @@ class Console:
         """Say where the result is, and every warning."""
         self._emit(job)
         self.say(f"wrote {job.record['output']} ({job.record['seconds']:.1f} s)")
+        if job.record.get("chosen", "") != "":
+            self.say(f"  {job.record['reason']}")
         for text in job.record["warnings"]:
             self.say(f"  warning: {text}")
 

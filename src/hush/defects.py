@@ -21,18 +21,20 @@ def quantisation(values: Floats) -> float | None:
 
     Examples
     --------
-    >>> quantisation(np.array([0.0, 4.0, 12.0, 8.0])), quantisation(np.random.default_rng(0).random(999))
+    >>> quantisation(np.array([0.0, 4.0, 12.0, 8.0])), quantisation(np.random.default_rng(0).random(999) / 2)
     (4.0, None)
     """
     levels = np.unique(values.astype(np.float64))
-    if not 2 <= len(levels) <= max(4096, len(values) // 4):
-        if (levels == np.rint(levels)).all():
-            return 1.0
+    if len(levels) < 2:
+        return None
+    if (levels == np.rint(levels)).all():
+        return float(np.gcd.reduce(np.diff(levels).astype(np.int64)))
+    if len(levels) > len(values) / 4:  # hardly any value twice: continuous
         return None
     gaps = np.diff(levels)
-    step = float(gaps.min())
-    parts = gaps / step
-    return step if np.abs(parts - np.rint(parts)).max() < 1e-3 * parts.max() and step > 0 else None
+    parts = gaps / gaps.min()
+    even = np.abs(parts - np.rint(parts)).max() < 0.02 and parts.max() < 1e4
+    return float(gaps.min()) if even else None
 
 
 def clipped(values: Floats) -> tuple[float | None, float | None]:
@@ -118,13 +120,13 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
         same = values == end
         odd = same & (size > 4 * limit)
-        if odd.mean() >= FEW:
+        if odd.mean() >= max(FEW, (middle == end).mean()):  # else neighbourhoods have it too: it is a common value
             telling = quantisation(values[:: max(1, len(values) // 64)]) is None and odd.sum() > 0.3 * same.sum()
             found |= same & (size > limit) if not telling else same
-    suspects = ~found & (size > 6 * limit)
+    suspects = ~found & (size > 8 * limit)
     if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
         busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
-        found |= suspects & (busy < 0.5 * size)
+        found |= suspects & (busy < 0.35 * size)
     return found
 
 

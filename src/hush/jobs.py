@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 
 from hush import __version__, io, registry
+from hush.analysis import analyze
 from hush.denoiser import Denoiser, Result
+from hush.errors import HushError
 from hush.files import Job, Options
 from hush.image import Array, Image
 from hush.models import save_model
 from hush.netdenoiser import NetDenoiser
+from hush.noise import Noise, parse
+from hush.simulate import add_noise
 
-DEFAULT_METHOD = "n2v"
+DEFAULT_METHOD = "auto"
 
 
 def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any) -> Image | Array:
@@ -32,7 +36,7 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     method : str
         A name that ``hush list`` shows.
     **settings
-        The method's settings, for example ``seconds=60``.
+        The method's settings, for example ``noise="gaussian:sigma=25"``, or ``seconds=60`` of a learned one.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     Examples
     --------
     >>> noisy = np.random.default_rng(0).poisson(30, (64, 64)).astype(np.uint8)
-    >>> denoise(noisy, steps=2, maps=4).dtype
+    >>> denoise(noisy).dtype
     dtype('uint8')
     """
     denoiser = registry.get("methods", method)(**settings)
@@ -70,7 +74,7 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     with io.create(job.target, like, overwrite=options.overwrite) as out:
         array = np.empty(noisy.data.shape, dtype) if out is None else out
         result = denoiser.run(noisy, array, done)
-        result.info["reason"] = options.reason
+        result.info.setdefault("reason", options.reason)
         result.info["warnings"] = [*noisy.meta.get("warnings", []), *result.info["warnings"]]
         _write_page(job, noisy, result, options, several)
     if out is None:
@@ -136,3 +140,53 @@ def train_file(
     save_model(denoiser, path, overwrite=overwrite)
     partial.unlink(missing_ok=True)
     return denoiser
+
+
+def add_noise_job(
+    job: Job, noise: Noise, seed: int, peak: float | None, clip: bool, axes: str | None, overwrite: bool
+) -> None:
+    """Put noise onto one file, and fill in its record.
+
+    Raises
+    ------
+    HushError
+        When the result does not fit into the format: PNG and JPEG hold no unclipped values.
+    """
+    if not clip and job.target.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp"):
+        raise HushError(
+            f"{job.target.name} cannot hold noisy values below zero or between whole numbers: "
+            f"give {job.target.with_suffix('.tif').name}, or --clip"
+        )
+    noisy = add_noise(io.read(job.source, axes), noise, seed=seed, peak=peak, clip=clip)
+    note = noisy.meta["noise"]
+    words = f"noise {note['notation']}, seed {note['seed']}, peak {note['peak']:g}"
+    said = noisy.meta.get("description")
+    noisy = noisy.with_meta(description=f"{said}; {words}" if isinstance(said, str) and said else words)
+    io.write(job.target, noisy, overwrite=overwrite)
+    job.record = {
+        "input": str(job.source),
+        "output": str(job.target),
+        "noise": note["notation"],
+        **{key: note[key] for key in ("seed", "peak")},
+    }
+
+
+def analyze_file(
+    path: Path,
+    axes: str | None,
+    page: Path | None,
+    overwrite: bool,
+    *,
+    noise: str | None,
+    dark: str | None,
+    **camera: Any,
+) -> dict[str, Any]:
+    """Analyse one file and write its page; return the record."""
+    image = io.read(path, axes)
+    found = analyze(image, noise=parse(noise) if noise else None, dark=io.read(dark) if dark else None, **camera)
+    record = {"input": str(path), **found.as_dict()}
+    if page is not None:
+        from hush.noisepage import noise_page
+
+        noise_page(record | {"input": path.name}, page, overwrite=overwrite)
+    return record

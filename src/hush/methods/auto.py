@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from hush import __version__, registry
 from hush.classical import Knowing
-from hush.denoiser import Denoiser, Images, Report, Result, as_images
+from hush.denoiser import Denoiser, Images, Report, Result, as_images, warn
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.machine import peak_memory_mb
@@ -90,7 +91,7 @@ class Auto(Knowing):
     def _untouched(self, noisy: Image, out: Array | None) -> Result:
         clean = np.array(noisy.data) if out is None else out
         clean[...] = noisy.data
-        info = {
+        info: dict[str, Any] = {
             "warnings": [],
             "seed": self.seed,
             "steps": 0,
@@ -102,4 +103,6 @@ class Auto(Knowing):
             "ndim": self.ndim,
             "loss": [],
         }
-        return Result(noisy.like(clean) if out is None else noisy, None, info)
+        if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
+            warn(info, "the image is constant: it is given back unchanged")
+        return Result(dataclasses.replace(noisy, data=clean), None, info)

@@ -52,7 +52,8 @@ class BM3D(Classical):
         ready = [
             np.mean([way.forward(channel) for way, channel in zip(ways, piece, strict=True)], axis=0) for piece in thin
         ]
-        low, high = np.nanquantile(np.concatenate(ready), [0.001, 0.999])
+        values = np.concatenate(ready)
+        low, high = np.quantile(values[np.isfinite(values)], [0.001, 0.999])
         return float(low), float(high - low)
 
     def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:

@@ -23,6 +23,7 @@ class Median(Classical):
 
     Examples
     --------
+    >>> import numpy as np
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
     >>> bool(Median().fit(noisy).denoise(noisy).data.std() < 3)
     True

@@ -1,0 +1,67 @@
+"""Commands that look: info, list, report, doctor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from hush import registry
+from hush.cli._options import AXES, JSON, OVERWRITE
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@AXES
+@JSON
+def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
+    """Say what is in a file: axes, type, pixel size, range."""
+    from hush.console import Console
+    from hush.files import Job, Options, expand, file_facts
+
+    console = Console(quiet=False, as_json=as_json)
+    planned = [Job(source, source) for source in expand(files)]
+    for job in planned:
+        with console.attempt([job], len(planned) > 1):
+            job.record = file_facts(job.source, Options(axes=axes, again=True))
+            console.facts(job.record)
+    return console.close(planned)
+
+
+@click.command("list")
+@JSON
+def list_(as_json: bool) -> int:
+    """List the methods: what each needs and does."""
+    rows = [registry.describe("methods", name) for name in registry.names("methods")]
+    for row in rows:
+        click.echo(json.dumps(row) if as_json else f"{row['name']:<12}needs {row['needs']:<14}{row['about']}")
+    return 0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page, NAME.html.")
+@OVERWRITE
+def report(folder: Path, output: Path, overwrite: bool) -> int:
+    """Write the page of a results folder (see --results)."""
+    from hush.report import page
+
+    page(folder, output, overwrite=overwrite)
+    return 0
+
+
+@click.command()
+@JSON
+def doctor(as_json: bool) -> int:
+    """Say what this machine can do: versions, device, precision, memory, speed."""
+    from hush.machine import examine
+
+    facts = examine()
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            click.echo(f"{name:<24}{value}")
+    return 0

@@ -1,0 +1,135 @@
+"""Options that commands share, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hush import registry
+from hush.errors import HushError
+
+if TYPE_CHECKING:
+    from hush.console import Console
+    from hush.files import Job, Options
+
+
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Make one decorator of several options."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+AXES = click.option("--axes", help="What the file's axes are, e.g. ZYX or TCYX; by default what the file says.")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+SET = click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A setting of the method; repeatable.")
+LEARN = together(
+    click.option("--method", help="A name of 'hush list'.  [default: auto; to train: n2v]"),
+    click.option("--steps", type=click.IntRange(1), help="Training steps: the same steps give the same bytes."),
+    click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Training time.  [default: 20]"),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all random numbers."),
+    click.option("--ndim", type=click.Choice(["2", "3"]), default="2", show_default=True, help="3: whole volumes."),
+    click.option("--joint-channels", is_flag=True, help="One network for all channels of C."),
+    click.option("--resume", is_flag=True, help="Continue what was interrupted."),
+    SET,
+)
+RUN = together(
+    click.option("--device", help="cpu, cuda, mps.  [default: the best there is]"),
+    click.option("--precision", type=click.Choice(["bfloat16", "float32"]), help="[default: by the processor]"),
+    click.option("--tile", type=click.IntRange(1), help="Side of a tile.  [default: by the memory]"),
+    click.option("--tta", is_flag=True, help="Test-time augmentation: mean over eight turns and flips, 8 x slower."),
+)
+KNOWN = together(
+    click.option("--noise", help="What noise it is, e.g. gaussian:sigma=25, in image units.  [default: found out]"),
+    click.option("--gain", type=click.FloatRange(0, min_open=True), help="Of the camera: image units a photon."),
+    click.option("--offset", type=float, help="Of the camera: its value without light."),
+    click.option("--read-noise", type=click.FloatRange(0), help="Of the camera: standard deviation, image units."),
+    click.option("--dark", type=click.Path(), help="A picture without light: the offset of every pixel."),
+)
+WRITE = together(
+    AXES,
+    click.option("--crop", help="Try it on a piece: y0:y1,x0:x1."),
+    click.option(
+        "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Below 1: noise mixed back."
+    ),
+    click.option("--float", "as_float", is_flag=True, help="Write float32 instead of the file's own type."),
+    click.option("--again", is_flag=True, help="Denoise files that hush has denoised already."),
+    OVERWRITE,
+    click.option("--report", type=click.Path(path_type=Path), help="Write a page: .html, or a folder for several."),
+    click.option("--results", type=click.Path(path_type=Path), help="Keep the folder that the page is made from."),
+    JSON,
+    QUIET,
+)
+
+
+def console_of(said: dict[str, Any]) -> Console:
+    """Make the console that the options ask for."""
+    from hush.console import Console
+
+    return Console(quiet=said.get("quiet", False), as_json=said.get("as_json", False))
+
+
+def options_of(said: dict[str, Any]) -> Options:
+    """Say how files are read and written."""
+    from hush.files import Options, parse_crop
+
+    crop = parse_crop(said["crop"]) if said["crop"] else None
+    names = ("axes", "as_float", "again", "overwrite", "report", "results")
+    reason = "a trained model" if "method" not in said else "asked for" if said["method"] else "the default"
+    return Options(crop=crop, reason=reason, **{name: said[name] for name in names})
+
+
+def run_settings(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that do not change what was learned."""
+    return {name: said[name] for name in ("device", "precision", "tile", "tta", "strength") if name in said}
+
+
+def build(said: dict[str, Any], default: str) -> Any:
+    """Make the method from --method, the options, and --set."""
+    if said["steps"] and said["seconds"]:
+        raise HushError("--steps and --seconds are two ways to say how long: give one")
+    names = ("steps", "seconds", "seed", "joint_channels", "noise", "gain", "offset", "read_noise", "dark")
+    known = {name: said[name] for name in names if said.get(name) is not None}
+    known |= {"ndim": int(said["ndim"]), **run_settings(said)}
+    kind = registry.get("methods", said["method"] or default)
+    usable = {name: value for name, value in known.items() if name in kind.settings_of()}
+    told = [name for name in ("noise", "gain", "offset", "read_noise", "dark") if name in known and name not in usable]
+    if told:
+        raise HushError(f"{said['method']} does not use what is known about the noise (--{told[0].replace('_', '-')})")
+    denoiser = kind.from_text(said["sets"], **usable)
+    denoiser.check()
+    return denoiser
+
+
+def check_pages(planned: Sequence[Job], options: Options) -> None:
+    """Refuse, before any work, a page that could not be written."""
+    page = options.report
+    if page is None:
+        return
+    if len(planned) > 1 and page.suffix == ".html":
+        raise HushError(f"--report {page.name} is one page, and there are {len(planned)} files: give a folder")
+    pages = [page / f"{job.target.stem}.html" for job in planned] if len(planned) > 1 else [page]
+    for path in pages:
+        if path.is_dir():
+            raise HushError(f"--report {path} is a folder; for one file give a name, e.g. {path / 'page.html'}")
+        if path.exists() and not options.overwrite:
+            raise HushError(f"{path} exists; --overwrite replaces it")
+
+
+def finish(group: Sequence[Job], planned: Sequence[Job], denoiser: Any, options: Options, console: Console) -> None:
+    """Denoise and write every file of a group; one that fails does not stop the others."""
+    from hush.jobs import finish_job
+
+    for job in group:
+        with console.attempt([job], len(planned) > 1), console.tiling(job) as done:
+            finish_job(job, denoiser, options, len(planned) > 1, done)
+            console.finished(job)

@@ -1,0 +1,206 @@
+"""What noise is found: known answers, and what the estimator must not be fooled by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import hush
+from hush import defects, vst
+from hush.errors import HushError
+from hush.image import Image
+from hush.noise import parse
+from hush.noisereport import ChannelNoise
+from hush.simulate import epithelium
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """Smooth, edges, and texture, 0 to 255."""
+    from skimage import data
+
+    return data.camera().astype(np.float64)[::1, ::1]
+
+
+def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return parse(text).draw(rng).sample(clean[None], rng)[0]
+
+
+def found(image: np.ndarray) -> ChannelNoise:
+    return hush.analyze(image).channels[0]
+
+
+@pytest.mark.parametrize("sigma", [5, 10, 25, 50])
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_gaussian(picture: np.ndarray, sigma: float, eight_bit: bool) -> None:
+    image = noisy(picture, f"gaussian:sigma={sigma}")
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8) if eight_bit else image
+    one = found(image)
+    assert one.level == pytest.approx(sigma, rel=0.1 if eight_bit else 0.06)
+    assert one.white
+    assert one.impulse_fraction == 0
+    if not eight_bit:
+        assert one.kind == "gaussian"
+        assert one.interval["level"][0] < sigma * 1.02
+        assert one.interval["level"][1] > sigma * 0.98
+
+
+@pytest.mark.parametrize(("gain", "offset", "sigma"), [(1, 0, 0), (4, 4, 3), (16, 0, 3)])
+def test_poisson_gaussian(gain: float, offset: float, sigma: float) -> None:
+    clean = epithelium(512, 3).astype(np.float64)
+    one = found(noisy(clean, f"poisson_gaussian:gain={gain},offset={offset},sigma={sigma}"))
+    assert one.kind in ("poisson", "poisson_gaussian")
+    assert one.gain == pytest.approx(gain, rel=0.08)
+    for value in (20, 100, 200):
+        assert one.a * value + one.b == pytest.approx(gain * (value - offset) + sigma**2, rel=0.1)
+
+
+@pytest.mark.parametrize(("axis", "mask"), [(1, "1x3"), (0, "3x1")])
+def test_correlation_along_rows_or_columns(picture: np.ndarray, axis: int, mask: str) -> None:
+    white = np.random.default_rng(0).normal(0, 1, picture.shape)
+    shared = ndimage.convolve1d(white, [0.25, 1, 0.25], axis=axis)
+    one = found(picture + 20 * shared / shared.std())
+    assert not one.white
+    assert one.mask == mask or one.mask.replace("5", "3") == mask  # type: ignore[union-attr]
+    assert one.level == pytest.approx(20, rel=0.1)
+
+
+def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
+    assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "bm3d"
+    advice = hush.analyze(noisy(picture, "correlated:sigma=20,length=0.7")).recommendation
+    assert advice["method"] == "structn2v"
+    assert advice["settings"]["mask"]
+    clean = hush.analyze(picture.astype(np.uint8))
+    assert clean.recommendation["method"] is None
+    assert "No noise" in clean.verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "values"),
+    [("bernoulli:p=0.1", 0.1, (0.0,)), ("salt_pepper:p=0.05", 0.05, (0.0, 255.0))],
+)
+def test_impulses(picture: np.ndarray, text: str, share: float, values: tuple[float, ...]) -> None:
+    one = found(noisy(picture, f"gaussian:sigma=15 + {text}"))
+    assert one.impulse_fraction == pytest.approx(share, rel=0.1)
+    assert one.impulse_values == values
+    assert one.level == pytest.approx(15, rel=0.1)
+
+
+def test_photons_are_no_impulses() -> None:
+    rare = noisy(np.full((256, 256), 4.0), "poisson_gaussian:gain=8")
+    assert found(rare).impulse_fraction == 0
+
+
+def test_stripes_and_chequerboard(picture: np.ndarray) -> None:
+    one = found(noisy(picture, "gaussian:sigma=10 + stripes:amplitude=5"))
+    assert one.stripes["rows"] == pytest.approx(5, rel=0.2)
+    assert "columns" not in one.stripes
+    assert "columns" in found(noisy(picture, "gaussian:sigma=10 + stripes:amplitude=5,axis=columns")).stripes
+    board = found(noisy(picture, "gaussian:sigma=10 + chequerboard:amplitude=3"))
+    assert board.chequerboard == pytest.approx(3, rel=0.2)
+    plain = found(noisy(picture, "gaussian:sigma=10"))
+    assert plain.stripes == {}
+    assert plain.chequerboard == 0
+
+
+def test_clipping_and_steps(picture: np.ndarray) -> None:
+    image = noisy(picture, "gaussian:sigma=30")
+    cut = found(np.clip(image, 0, 255))
+    assert (cut.clipped_low, cut.clipped_high) == (0, 255)
+    assert cut.quantisation is None
+    assert found(4 * np.rint(image / 4)).quantisation == 4
+    assert (found(image).clipped_low, found(image).clipped_high) == (None, None)
+
+
+def test_frames_say_more_than_one(picture: np.ndarray) -> None:
+    """On texture that passes for noise, differences of frames hold nothing but noise."""
+    texture = picture + np.random.default_rng(9).normal(0, 12, picture.shape)
+    frames = np.stack([noisy(texture, "gaussian:sigma=8", seed) for seed in range(4)])
+    assert found(frames[0]).level > 11
+    one = hush.analyze(Image(frames, "TYX")).channels[0]
+    assert one.level == pytest.approx(8, rel=0.03)
+
+
+def test_what_the_user_says_is_used(picture: np.ndarray) -> None:
+    image = noisy(picture, "gaussian:sigma=15")
+    said = hush.analyze(image, noise=parse("gaussian:sigma=30")).channels[0]
+    assert (said.kind, said.sigma, said.said) == ("gaussian", 30, True)
+    camera = hush.analyze(image, gain=2, offset=10, read_noise=3).channels[0]
+    assert (camera.kind, camera.a, camera.b) == ("poisson_gaussian", 2, 9 - 20)
+    with pytest.raises(HushError, match="--gain"):
+        hush.analyze(image, offset=3)
+
+
+def test_a_dark_image_is_taken_off() -> None:
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(100, 30, (128, 128))
+    image = pattern + rng.normal(50, 5, (128, 128))
+    assert found(image).level > 25
+    assert hush.analyze(image, dark=pattern).channels[0].level == pytest.approx(5, rel=0.06)
+    with pytest.raises(HushError, match="dark image has shape"):
+        hush.analyze(image, dark=pattern[:50])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1 / 255, 1e4])
+def test_units_do_not_matter(picture: np.ndarray, scale: float) -> None:
+    image = noisy(picture, "poisson_gaussian:gain=4,sigma=5")
+    one, other = found(image), found(image * scale)
+    assert other.gain == pytest.approx(one.gain * scale, rel=1e-3)
+    assert other.kind == one.kind
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (9, 300), (20, 20)])
+def test_small_images_have_an_answer(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).normal(100, 20, shape)
+    level = found(image).level
+    assert level == 0 if image.size == 1 else 5 < level < 60
+
+
+def test_missing_pixels_and_constant_images(picture: np.ndarray) -> None:
+    image = noisy(picture, "gaussian:sigma=20")
+    image[40:60, 70:90], image[3, 3] = np.nan, np.inf
+    assert found(image).level == pytest.approx(20, rel=0.06)
+    assert found(np.full((40, 40), 7.0)).kind == "none"
+
+
+def test_speckle_and_rician(picture: np.ndarray) -> None:
+    assert found(noisy(picture + 20, "speckle:sigma=40")).kind == "speckle"
+    head = (
+        150
+        * ndimage.gaussian_filter((epithelium(300, 2) > 60).astype(float), 6)
+        * (np.hypot(*np.indices((300, 300)) - 150) < 100)
+    )
+    assert found(noisy(head, "rician:sigma=8")).kind in ("rician", "gaussian", "poisson_gaussian")
+    disc = 200.0 * (np.hypot(*(np.indices((300, 300)) - 150)) < 100)
+    one = found(noisy(disc, "rician:sigma=8"))
+    assert one.kind == "rician"
+    assert one.sigma == pytest.approx(8, rel=0.06)
+
+
+@pytest.mark.parametrize(("gain", "offset", "sigma"), [(1, 0, 0), (4, 10, 3), (16, 0, 8)])
+@pytest.mark.parametrize("photons", [0.5, 1, 3, 12, 59, 61, 400])
+def test_exact_unbiased_inverse(gain: float, offset: float, sigma: float, photons: float) -> None:
+    """The mean of the transformed values goes back to the mean: down to half a photon, by simulation."""
+    rng = np.random.default_rng(0)
+    values = gain * rng.poisson(photons, 600_000) + offset + rng.normal(0, sigma, 600_000)
+    stabilised = vst.forward(values, gain, offset, sigma)
+    back = vst.inverse(np.array([stabilised.mean()]), gain, offset, sigma)[0]
+    spread = np.sqrt(gain**2 * photons + sigma**2) / np.sqrt(600_000)
+    assert abs(back - (offset + gain * photons)) < 6 * spread
+    if photons >= 12:
+        assert stabilised.std() == pytest.approx(1, abs=0.02)
+
+
+def test_the_inverse_is_continuous_and_monotone() -> None:
+    values = np.linspace(0, 60, 20_000)
+    back = vst.inverse(values, 3.0, 5.0, 2.0)
+    assert (np.diff(back) >= 0).all()
+    assert np.diff(back).max() < 0.3
+    assert back.min() == 5
+
+
+def test_quantisation_of_odd_values() -> None:
+    assert defects.quantisation(np.repeat([0.0, 0.5, 2.0], 9)) == 0.5
+    assert defects.quantisation(np.array([3.0])) is None
