@@ -25,7 +25,7 @@ ROWS: list[set[str]] = [
     {"methods"},
     {"removed"},
     {"results", "comparison"},
-    {"report", "noisepage"},
+    {"report", "noisepage", "comparepage"},
     {"files"},
     {"jobs", "experiment"},
     {"console"},

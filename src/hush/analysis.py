@@ -118,7 +118,8 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
     points, line = _fit(repaired, frames, low, high, step, fraction)
-    if fraction and (not odd or line.a > line.error_a > 0):  # photons come in gains: what looked like impulses may be rare bright ones
+    if fraction and (not odd or line.a > line.error_a > 0):
+        # photons come in gains: what looked like impulses may be rare bright ones
 
         def explained(middle: Array) -> Array:
             return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, 0.2 * line.level)) + max(line.a, 0.0))
@@ -231,13 +232,14 @@ def _is_speckle(points: _blocks.Points, line: _blocks.Line) -> bool:
 
 def _is_rician(points: _blocks.Points, line: _blocks.Line) -> bool:
     """Whether the darkest blocks are Rayleigh noise: mean 1.91 deviations, at .43 of the bright variance."""
-    if len(points.mean) < 6 or points.mean[0] <= 0:
+    mean, variance = points.mean, np.maximum(points.variance, 1e-6 * max(line.level, 0))
+    if len(mean) < 6 or mean.min() <= 0 or not variance.all():
         return False
-    dark = points.mean[:2] / np.sqrt(np.maximum(points.variance[:2], 1e-12))
-    bright = points.variance[points.mean > (points.mean.min() + points.mean.max()) / 2]
-    rise = np.median(bright) / max(float(points.variance[:2].mean()), 1e-12)
-    level = bright.std() < 0.15 * bright.mean()
-    return bool((np.abs(dark - 1.913) < 0.15).all() and 1.9 < rise < 2.8 and level)
+    dark, bright = mean < 1.5 * mean.min(), mean > (mean.min() + mean.max()) / 2
+    ratio = np.median(mean[dark]) / np.sqrt(np.median(variance[dark]))
+    rise = np.median(variance[bright]) / np.median(variance[dark])
+    level = np.median(np.abs(variance[bright] / np.median(variance[bright]) - 1)) < 0.1
+    return bool(dark.sum() > 1 and abs(ratio - 1.913) < 0.15 and 1.9 < rise < 2.8 and level)
 
 
 def _mask(lags: dict[tuple[int, int], float]) -> str:

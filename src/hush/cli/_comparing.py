@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 
 import click
 
-from hush.cli._options import AXES, JSON
+from hush.cli._options import AXES, JSON, OVERWRITE, QUIET
+from hush.errors import HushError
 
 
 @click.command()
@@ -29,3 +32,63 @@ def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: fl
         unknown = "infinite" if name == "psnr" else "the image is too small"
         click.echo(f"{name:<8}{unknown if value is None else f'{value:.6g}'}")
     return 0
+
+
+@click.command()
+@click.argument("image")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of page.html.")
+@click.option("--reference", help="A clean image of the same shape: PSNR, SSIM and RMSE as well.")
+@click.option("--methods", default="bm3d,nlm,n2v", show_default=True, help="Names of 'hush list', with commas.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="A training.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all random numbers.")
+@click.option("--hidden", is_flag=True, help="Risk at hidden pixels too: learned methods train twice.")
+@AXES
+@OVERWRITE
+@JSON
+@QUIET
+def compare(
+    image: str,
+    output: Path,
+    reference: str | None,
+    methods: str,
+    seconds: float,
+    seed: int,
+    hidden: bool,
+    axes: str | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run several methods on one file: a table, and a page that lays any two over each other."""
+    from hush import io
+    from hush.comparepage import compare_page
+    from hush.comparison import collect
+    from hush.comparison import compare as run
+    from hush.console import Console
+
+    console = Console(quiet=quiet, as_json=as_json)
+    if (output / "page.html").exists() and not overwrite:
+        raise HushError(f"{output / 'page.html'} exists; --overwrite replaces it")
+    if output.is_file():
+        raise HushError(f"{output} is a file; -o takes a folder")
+    noisy = io.read(image, axes)
+    truth = io.read(reference, axes) if reference else None
+    names = [name.strip().replace("-", "_") for name in methods.split(",") if name.strip()]
+    if not names:
+        raise HushError("--methods names no method; for example --methods bm3d,nlm,n2v")
+    entries = run(noisy, names, reference=truth, seconds=seconds, seed=seed, hidden=hidden, said=console.say)
+    words = ["hush", "compare", Path(image).name, "--methods", ",".join(names), "--seconds", f"{seconds:g}"]
+    words += (["--reference", Path(reference).name] if reference else []) + ["--seed", str(seed), "-o", output.name]
+    collect(output, noisy, entries, truth, shlex.join(words))
+    compare_page(output, output / "page.html", overwrite=overwrite)
+    for entry in entries:
+        if as_json:
+            click.echo(json.dumps({"method": entry.method, "failed": entry.image is None, "note": entry.note}
+                                  | {"figures": entry.figures}))  # fmt: skip
+        else:
+            figures = {k: v for k, v in entry.figures.items() if v is not None and not k.endswith("_error")}
+            click.echo(f"{entry.method:<10}" + "  ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+            if entry.image is None:
+                click.echo(f"  {entry.note}")
+    console.say(f"wrote {output / 'page.html'}")
+    return 1 if any(entry.image is None for entry in entries) else 0
