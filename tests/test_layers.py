@@ -28,6 +28,7 @@ ROWS: list[set[str]] = [
     {"report", "noisepage", "comparepage"},
     {"files"},
     {"jobs", "experiment"},
+    {"studies"},
     {"console"},
     {"cli"},
 ]

@@ -96,6 +96,15 @@ class Console:
             task = bar.add_task(job.source.name, total=None, detail="")
             yield lambda done, total: bar.update(task, completed=done, total=total, detail=f"tile {done}/{total}")
 
+    @contextmanager
+    def counting(self, name: str) -> Iterator[Callable[[int, int, str], None]]:
+        """Show rows done of an experiment."""
+        with self._progress() as bar:
+            task = bar.add_task(name, total=None, detail="")
+            yield lambda done, total, text: bar.update(
+                task, completed=done, total=total, detail=f"{done}/{total} {text}"
+            )
+
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}"))
         silent = self.quiet or not self.err.is_terminal  # in a log file a bar is only blank lines

@@ -24,7 +24,7 @@ def hush() -> None:
 for _command in (
     _denoising.denoise, _denoising.train, _denoising.apply,
     _noise.analyze, _noise.noise, _noise.simulate,
-    _comparing.score, _comparing.compare,
+    _comparing.score, _comparing.compare, _comparing.bench,
     _looking.info, _looking.list_, _looking.report, _looking.doctor,
 ):  # fmt: skip
     hush.add_command(_command)

@@ -92,3 +92,57 @@ def compare(
                 click.echo(f"  {entry.note}")
     console.say(f"wrote {output / 'page.html'}")
     return 1 if any(entry.image is None for entry in entries) else 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True,
+              help="Folder of the data sets.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of results.  [default: results/NAME]")
+@click.option(
+    "--scale", type=click.Choice(["smoke", "cpu", "full"]), default="cpu", show_default=True, help="How much."
+)
+@click.option("--table", type=click.Path(path_type=Path), help="Put the table into this document.")
+@click.option("--export-noise", type=click.Path(path_type=Path), help="Write the frozen noisy images to this folder.")
+@OVERWRITE
+@QUIET
+def bench(
+    name: str | None,
+    data: Path,
+    output: Path | None,
+    scale: str,
+    table: Path | None,
+    export_noise: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> int:
+    """Run a recipe: every figure that is published. Without a name: list the recipes."""
+    from hush import experiment, studies
+    from hush.console import Console
+
+    if name is None:
+        for one in experiment.names():
+            click.echo(f"{one:<20}{experiment.load(one)['title']}")
+        return 0
+    console = Console(quiet=quiet, as_json=False)
+    recipe = experiment.load(name)
+    make, as_table = studies.kind_of(recipe)
+    short = Path(name).stem
+    folder = output or Path("results") / short
+    with console.counting(short) as progress:
+        rows = experiment.run(
+            recipe,
+            make,
+            scale=scale,
+            data=data,
+            out=folder,
+            overwrite=overwrite,
+            export=export_noise,
+            progress=progress,
+        )
+    text = as_table(rows, recipe)
+    click.echo(text)
+    if table is not None:
+        studies.write_document(short, recipe, scale, text, experiment.environment(), table)
+    console.say(f"wrote {folder}")
+    return 0

@@ -1,0 +1,321 @@
+"""Experiments as recipes: data, noise, methods, seeds -> rows on disk, resumable, from which tables are made."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush import __version__, io
+from hush.errors import HushError, unknown
+from hush.image import Array, Image
+from hush.noise import parse
+from hush.simulate import epithelium
+
+KEYS = {
+    "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale"},
+    "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain"},
+    "noise": {"notation", "clip8"},
+    "method": {"name", "peer", "settings", "label", "family"},
+    "scale": {"images", "crop", "seeds", "seconds"},
+}
+SCALES = ("smoke", "cpu", "full")
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of an experiment, with its noise.
+
+    Attributes
+    ----------
+    data, image, noise : str
+        Names: of the data set, of the file, the notation (``"real"`` for images that are noisy by themselves).
+    seed : int
+    clean, noisy : array, shape (Y, X) or (Y, X, 3), float32
+        The noisy one is a frozen draw: the same for all methods and all runs.
+    peak : float
+    fit_gain : bool
+        Whether gain and offset are fitted before scoring.
+    """
+
+    data: str
+    image: str
+    noise: str
+    seed: int
+    clean: Array
+    noisy: Array
+    peak: float
+    fit_gain: bool
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What names this item in a row."""
+        return {"data": self.data, "image": self.image, "noise": self.noise, "seed": self.seed}
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with hush."""
+    return sorted(file.name[:-5] for file in files("hush").joinpath("recipes").iterdir() if file.name.endswith(".toml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read and check a recipe: a shipped one by name, or a file.
+
+    Raises
+    ------
+    HushError
+        For an unknown recipe, key, or a file that is no TOML.
+    """
+    try:
+        if name.endswith(".toml"):
+            text = Path(name).read_text("utf-8")
+        elif name in names():
+            text = files("hush").joinpath("recipes", f"{name}.toml").read_text("utf-8")
+        else:
+            raise unknown("recipe", name, names())
+        recipe = tomllib.loads(text)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise HushError(f"the recipe {name} cannot be read: {error}") from None
+    _check("", recipe)
+    for part in ("data", "noise", "method"):
+        for one in recipe.get(part, []):
+            _check(part, one)
+    for one in recipe.get("scale", {}).values():
+        _check("scale", one)
+    for one in recipe.get("noise", []):
+        parse(one["notation"])
+    return recipe
+
+
+def _check(part: str, table: dict[str, Any]) -> None:
+    for key in table:
+        if key not in KEYS[part]:
+            raise unknown(f"key of a recipe's {part or 'top'}", key, KEYS[part])
+
+
+def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
+    """Yield the images of a recipe with their frozen noise.
+
+    Raises
+    ------
+    HushError
+        When files are missing, naming the folder.
+    """
+    limits = recipe.get("scale", {}).get(scale, {})
+    for data in recipe["data"]:
+        for name, clean, noisy in _pictures(data, folder, limits):
+            clean, noisy = _cut(clean, limits.get("crop")), None if noisy is None else _cut(noisy, limits.get("crop"))
+            common = {"peak": data.get("peak", 255.0), "fit_gain": data.get("fit_gain", False)}
+            if noisy is not None:
+                yield Item(data["name"], name, "real", 0, clean, noisy, **common)
+                continue
+            for noise in recipe.get("noise", []):
+                for seed in limits.get("seeds", recipe.get("seeds", [0])):
+                    drawn = frozen_noise(clean, noise["notation"], f"{data['name']}/{name}", seed, common["peak"])
+                    if noise.get("clip8"):
+                        drawn = np.clip(np.rint(drawn), 0, 255).astype(np.float32)
+                    label = noise["notation"] + (" (8 bit)" if noise.get("clip8") else "")
+                    yield Item(data["name"], name, label, seed, clean, drawn, **common)
+
+
+def _pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
+    """(name, clean, noisy or None) of one data set."""
+    if data.get("generate"):
+        for seed in range(data.get("count", 4))[: limits.get("images")]:
+            yield f"{data['generate']}-{seed}", epithelium(seed=seed), None
+        return
+    paths = sorted(folder.glob(data["files"]))
+    partners = sorted(folder.glob(data["reference"])) if "reference" in data else paths
+    if not paths or len(paths) != len(partners):
+        what = data["files"] if not paths else f"{data['reference']} ({len(partners)} for {len(paths)} noisy files)"
+        raise HushError(f"no data for {data['name']}: {folder.name}/{what} is not there; say where with --data DIR")
+    chosen = list(zip(paths, partners, strict=True))[data.get("first", 0) :]
+    chosen = chosen[-data["last"] :] if "last" in data else chosen
+    chosen = [chosen[k] for k in data["pick"]] if "pick" in data else chosen
+    for path, partner in chosen[: limits.get("images")]:
+        clean = _read(partner, data.get("grey", True))
+        yield path.stem, clean, _read(path, data.get("grey", True)) if "reference" in data else None
+
+
+def _read(path: Path, grey: bool) -> Array:
+    values = np.asarray(io.read(path).data, np.float32)
+    return values[..., :3] @ GREY if grey and values.ndim == 3 else values
+
+
+def _cut(picture: Array, side: int | None) -> Array:
+    if side is None:
+        return picture
+    top, left = (max(0, (size - side) // 2) for size in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def frozen_noise(clean: Array, notation: str, name: str, seed: int, peak: float = 255.0) -> Array:
+    """Draw noise that depends on nothing but the names and the seed: float32, unclipped.
+
+    Parameters
+    ----------
+    clean : array, shape (Y, X) or (Y, X, 3)
+    notation : str
+    name : str
+        Of data set and image.
+    seed : int
+    peak : float
+
+    Examples
+    --------
+    >>> one, same = (frozen_noise(np.zeros((8, 8)), "gaussian:sigma=5", "x/y", 0) for _ in range(2))
+    >>> bool((one == same).all())
+    True
+    """
+    digest = hashlib.sha256(f"{name}|{notation}|{seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    model = parse(notation).scaled(peak / 255).draw(rng)
+    planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
+    noisy = model.sample(np.asarray(planes, np.float64), rng).astype(np.float32)
+    return np.moveaxis(noisy, 0, -1) if clean.ndim == 3 else noisy[0]
+
+
+def run(
+    recipe: dict[str, Any],
+    make: Callable[[Item, dict[str, Any], dict[str, Any]], dict[str, Any]],
+    *,
+    scale: str,
+    data: Path,
+    out: Path,
+    overwrite: bool = False,
+    export: Path | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> list[dict[str, Any]]:
+    """Run a recipe and write ``rows.json``, ``rows.csv``, ``recipe.json``, ``environment.json``.
+
+    A row is on disk as soon as it is known; a run that was stopped goes on where it stopped.
+
+    Parameters
+    ----------
+    recipe : dict
+        From `load`.
+    make : callable
+        (item, method, recipe) -> what one row holds besides the names.
+    scale : {"smoke", "cpu", "full"}
+    data, out : Path
+        Folder of the data, and of the results.
+    overwrite : bool
+        Begin anew.
+    export : Path, optional
+        Folder to which the frozen noisy images are written as TIFF.
+    progress : callable, optional
+        (done, total, what) before every row.
+
+    Returns
+    -------
+    list of dict
+        All rows, in the order of the recipe.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    said = {"recipe": recipe, "scale": scale}
+    out.mkdir(parents=True, exist_ok=True)
+    kept, lines = out / "recipe.json", out / "rows.jsonl"
+    if overwrite:
+        lines.unlink(missing_ok=True)
+    elif kept.exists() and json.loads(kept.read_text("utf-8")) != said:
+        raise HushError(f"{out} holds results of another recipe or scale; --overwrite replaces them")
+    _write(kept, said)
+    _write(out / "environment.json", environment())
+    done = {_name(row): row for row in _lines(lines)}
+    limits = recipe.get("scale", {}).get(scale, {})
+    methods = recipe.get("method", [{"name": ""}])
+    todo = [(item, method) for item in items(recipe, scale, data) for method in methods]
+    rows = []
+    for number, (item, method) in enumerate(todo):
+        label = method.get("label") or method.get("name") or method.get("peer", "")
+        key = item.key | {"method": label}
+        progress(number, len(todo), f"{item.data} {item.image} {item.noise} {label}")
+        if export is not None:
+            _export(export, item)
+        if _name(key) not in done:
+            settings = dict(method.get("settings", {}))
+            if "seconds" in limits and "seconds" in settings:
+                settings["seconds"] = limits["seconds"]
+            row = key | make(item, method | {"settings": settings, "label": label}, recipe)
+            with lines.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, default=float) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            done[_name(key)] = json.loads(json.dumps(row, default=float))
+        rows.append(done[_name(key)])
+    _write(out / "rows.json", rows)
+    _csv(out / "rows.csv", rows)
+    return rows
+
+
+def _name(row: dict[str, Any]) -> str:
+    return "|".join(str(row[key]) for key in ("data", "image", "noise", "seed", "method"))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:  # the line at which a run was killed
+            continue
+
+
+def _write(path: Path, value: Any) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, default=float) + "\n", "utf-8")
+    partial.replace(path)
+
+
+def _csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _export(folder: Path, item: Item) -> None:
+    axes = "YXS" if item.noisy.ndim == 3 else "YX"
+    safe = "".join(c if c.isalnum() or c in "-=._" else "_" for c in f"{item.image}_{item.noise}_{item.seed}")
+    path = folder / item.data / f"{safe}.tif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        image = Image(item.noisy, axes)
+        io.write(path, replace(image, meta={"description": f"{item.noise}, seed {item.seed}"}), overwrite=False)
+
+
+def environment() -> dict[str, Any]:
+    """Return what figures depend on: versions, processor, threads; no names of machines or folders."""
+    import torch
+
+    versions = {}
+    for package in ("numpy", "scipy", "scikit-image", "torch", "bm3d", "PyWavelets"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return {
+        "hush": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "processor": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
