@@ -55,8 +55,8 @@ def _own(name: str, item: Item, settings: Row) -> Array:
 
 
 def _ssim(clean: Array, item: Item) -> float:
-    planes = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, item.clean))
-    return ssim(*planes, peak=item.peak)
+    one, other = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, item.clean))
+    return ssim(one, other, peak=item.peak)
 
 
 def _known(value: Any, item: Item) -> Any:
@@ -68,7 +68,7 @@ def _known(value: Any, item: Item) -> Any:
 
 def _peer(name: str, item: Item, settings: Row) -> Array:
     """Run somebody else's program on the same noisy image."""
-    noisy, sigma = item.noisy, settings.get("sigma")
+    noisy, sigma = item.noisy, float(settings.get("sigma", 0))
     if name == "noisy":
         return noisy
     if name == "bm3d":
@@ -80,7 +80,7 @@ def _peer(name: str, item: Item, settings: Row) -> Array:
     if name == "skimage-nlm":
         return restoration.denoise_nl_means(noisy, 5, 6, 0.8 * sigma, sigma=sigma, fast_mode=True)
     if name == "skimage-tv":
-        return restoration.denoise_tv_chambolle(noisy / 255, weight=0.8 * sigma / 255) * 255
+        return restoration.denoise_tv_chambolle(noisy / 255, weight=0.8 * sigma / 255) * 255  # type: ignore[no-untyped-call]
     if name == "skimage-wavelet":
         return restoration.denoise_wavelet(noisy, sigma, rescale_sigma=False)
     raise unknown("peer", name, ["noisy", "bm3d", "skimage-nlm", "skimage-tv", "skimage-wavelet"])

@@ -105,7 +105,7 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     this = basis()
     slow, fast = energies[:, this.low].mean(1), energies[:, this.high].mean(1)
     order = use[np.argsort(means[use], kind="stable")]
-    count = int(np.clip(len(order) // 150, 1, BINS))
+    count = int(np.clip(len(order) // 45, 1, BINS))
     rows, chosen, bins, flat = [], [], [], 0
     for number, part in enumerate(np.array_split(order, count)):
         picked, variance = _flattest(part, slow, fast)
