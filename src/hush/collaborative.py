@@ -23,7 +23,8 @@ from torch import Tensor
 BLOCK = 8
 STEP = 3  # between reference blocks
 HALF = 19  # of the search window of 39 x 39 positions
-MATCHES = 16  # blocks in a group
+MATCHES = 16  # blocks in a group; twice as many in the second stage under strong noise
+STRONG = 1 / 8  # of the range of the values: noise of 32 grey levels
 THRESHOLD = 2.5  # times sigma; chosen on the last 40 of Train400 (docs/benchmarks.md)
 LEVELS = 700  # grey levels at matching: squared distances of 64 such values are whole numbers that float32 holds
 MARGIN = 2 * 2 * (HALF + BLOCK)  # both stages: a block, its matches, their blocks
@@ -97,7 +98,8 @@ def _opponent(channels: int) -> Tensor:
 def _stage(planes: Tensor, basic: Tensor | None, sigma: Tensor, low: float, span: float) -> Tensor:
     """Run one stage: hard thresholds without a basic estimate, a Wiener filter with one."""
     guide = planes if basic is None else basic
-    groups = _match(guide[0], low, span, float(sigma[0]))
+    many = basic is not None and float(sigma[0]) > STRONG * span
+    groups = _match(guide[0], low, span, float(sigma[0]), 2 * MATCHES if many else MATCHES)
     forward, inverse = _transform(basic is None)
     result = torch.empty_like(planes)
     for channel in range(len(planes)):
@@ -116,8 +118,8 @@ def _blocks(plane: Tensor) -> Tensor:
     return F.unfold(plane[None, None], BLOCK)[0].T.contiguous()
 
 
-def _match(guide: Tensor, low: float, span: float, sigma: float) -> Tensor:
-    """Return positions of the blocks most like each reference block, itself first, shape (references, 16)."""
+def _match(guide: Tensor, low: float, span: float, sigma: float, count: int) -> Tensor:
+    """Return positions of the blocks most like each reference block, itself first, shape (references, count)."""
     values = guide - (low + span / 2)
     if 0 < span < LEVELS * sigma / 2:  # whole numbers have exact distances, which do not depend on the tile
         values = (values * (LEVELS / span)).round().clamp(-LEVELS / 2, LEVELS / 2)
@@ -126,16 +128,18 @@ def _match(guide: Tensor, low: float, span: float, sigma: float) -> Tensor:
     norms = F.pad((features**2).sum(-1), (HALF, HALF, HALF, HALF), value=math.inf)
     padded = F.pad(features, (0, 0, HALF, HALF, HALF, HALF))
     found = [
-        _match_row(features[y, columns], padded[y:, columns[0] :], norms[y:, columns[0] :], columns, y, wide)
+        _match_row(features[y, columns], padded[y:, columns[0] :], norms[y:, columns[0] :], columns, (y, wide, count))
         for y in _references(high)
         for columns in _rows_of(_references(wide))
     ]
     return torch.cat(found)
 
 
-def _match_row(blocks: Tensor, padded: Tensor, norms: Tensor, columns: list[int], y: int, wide: int) -> Tensor:
-    """Match evenly spaced references of one row with all positions of their windows."""
-    count, side = len(columns), 2 * HALF + 1
+def _match_row(
+    blocks: Tensor, padded: Tensor, norms: Tensor, columns: list[int], where: tuple[int, int, int]
+) -> Tensor:
+    """Match evenly spaced references of one row with all positions of their windows; where: (y, width, matches)."""
+    (y, wide, matches), count, side = where, len(columns), 2 * HALF + 1
     reach = columns[-1] - columns[0] + side
     step = columns[1] - columns[0] if count > 1 else 0
     candidates = padded[:side, :reach].reshape(side * reach, -1)
@@ -144,7 +148,7 @@ def _match_row(blocks: Tensor, padded: Tensor, norms: Tensor, columns: list[int]
     windows = distances.as_strided((count, side, side), (side * reach + step, reach, 1)).reshape(count, -1)
     middle = HALF * side + HALF
     windows[:, middle] = -math.inf  # itself first
-    smallest, at = windows.topk(min(MATCHES, windows.shape[1]), largest=False)
+    smallest, at = windows.topk(matches, largest=False)
     at = torch.where(smallest == math.inf, middle, at)  # beyond the image: itself again
     down, right = at // side - HALF, at % side - HALF
     return (y + down) * wide + torch.tensor(columns, device=at.device)[:, None] + right
@@ -165,10 +169,9 @@ def _rows_of(columns: list[int]) -> Iterator[list[int]]:
 
 
 def _hard(table: Tensor, threshold: float) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    haar = _haar(MATCHES).to(table.device)
-
     def shrink(groups: Tensor) -> tuple[Tensor, Tensor]:
-        """(groups, 16) -> filtered rows (groups, 16, 64) and a weight for each group."""
+        """(groups, matches) -> filtered rows (groups, matches, 64) and a weight for each group."""
+        haar = _haar(groups.shape[1]).to(table.device)
         spectrum = haar @ table[groups]
         keep = spectrum.abs() > threshold
         keep[:, 0, 0] = True  # the mean is never noise
@@ -178,10 +181,9 @@ def _hard(table: Tensor, threshold: float) -> Callable[[Tensor], tuple[Tensor, T
 
 
 def _wiener(table: Tensor, pilot: Tensor, variance: float) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    haar = _haar(MATCHES).to(table.device)
-
     def shrink(groups: Tensor) -> tuple[Tensor, Tensor]:
-        """(groups, 16) -> filtered rows (groups, 16, 64) and a weight for each group."""
+        """(groups, matches) -> filtered rows (groups, matches, 64) and a weight for each group."""
+        haar = _haar(groups.shape[1]).to(table.device)
         power = (haar @ pilot[groups]).square_()
         gain = power / (power + variance)
         return haar.T @ ((haar @ table[groups]) * gain), 1 / (gain**2).sum((1, 2)).clamp(min=1e-6)

@@ -49,8 +49,9 @@ def clipped(values: Floats) -> tuple[float | None, float | None]:
     for end, sign in ((values.min(), 1), (values.max(), -1)):
         at_end = int((values == end).sum())
         levels, counts = np.unique(sign * values, return_counts=True)
-        near = counts[1:6].mean() if len(levels) > 5 else np.inf
-        found.append(float(end) if at_end > max(3 * near, 0.0005 * len(values), 8) else None)
+        # photons too are often zero, but then one photon is not rare
+        near = max(counts[1:6].mean(), counts[1]) if len(levels) > 5 else np.inf
+        found.append(float(end) if at_end > max(3.5 * near, 0.0005 * len(values), 8) else None)
     return found[0], found[1]
 
 
