@@ -52,7 +52,7 @@ def test_json_has_every_field(run: Run, tif: Path, small: list[str], tmp_path: P
     (record,) = records(out)
     assert code == 0
     assert set(record) == FIELDS
-    assert (record["steps"], record["seed"], record["reason"]) == (6, 3, "the default")
+    assert (record["steps"], record["seed"], record["reason"]) == (6, 3, "asked for")
     assert record["settings"]["maps"] == 4
 
 
@@ -111,7 +111,7 @@ def test_a_one_pixel_image_can_be_applied_to_and_not_trained_on(
     assert run("train", tif, "-o", tmp_path / "m.hush", *small)[0] == 0
     assert run("apply", tmp_path / "m.hush", pixel, "-o", tmp_path / "p.tif")[0] == 0
     assert tifffile.imread(tmp_path / "p.tif").shape == (1, 1)
-    code, _, err = run("denoise", pixel, "-o", tmp_path / "q.tif")
+    code, _, err = run("denoise", pixel, "-o", tmp_path / "q.tif", "--method", "n2v")
     assert code == 2
     assert "not learned from" in err
 
@@ -187,8 +187,8 @@ def test_odd_input_is_a_clear_error(run: Run, tmp_path: Path, kind: str) -> None
     [
         (["--axes", "ZYX"], "axes"),
         (["--method", "nv2"], "did you mean"),
-        (["--set", "mapps=3"], "did you mean 'maps'"),
-        (["--set", "maps=many"], "takes int"),
+        (["--method", "n2v", "--set", "mapps=3"], "did you mean 'maps'"),
+        (["--method", "n2v", "--set", "maps=many"], "takes int"),
         (["--set", "maps"], "name=value"),
         (["--steps", "3", "--seconds", "3"], "give one"),
         (["--crop", "3"], "y0:y1,x0:x1"),
@@ -238,7 +238,19 @@ def test_a_full_disk_loses_nothing(tif: Path, tmp_path: Path) -> None:
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); from hush.cli import main; sys.exit(main())"
     )
-    words = ["denoise", str(tif), "-o", str(target), "--overwrite", "--steps", "2", "--set", "maps=2"]
+    words = [
+        "denoise",
+        str(tif),
+        "-o",
+        str(target),
+        "--overwrite",
+        "--method",
+        "n2v",
+        "--steps",
+        "2",
+        "--set",
+        "maps=2",
+    ]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -261,7 +273,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_and_resumed_is_the_same_bytes(tif: Path, tmp_path: Path, how: signal.Signals) -> None:
-    words = ["denoise", tif, "--steps", 150, "--set", "maps=4", "--set", "batch=8"]
+    words = ["denoise", tif, "--method", "n2v", "--steps", 150, "--set", "maps=4", "--set", "batch=8"]
     assert start(*words, "-o", tmp_path / "whole.tif").wait() == 0
     target, partial = tmp_path / "stopped.tif", tmp_path / "stopped.tif.partial"
     process = start(*words, "-o", target)
@@ -277,7 +289,7 @@ def test_stopped_and_resumed_is_the_same_bytes(tif: Path, tmp_path: Path, how: s
 
 
 def test_resume_refuses_other_inputs_and_settings(run: Run, tif: Path, tmp_path: Path) -> None:
-    words = ["denoise", tif, "--set", "maps=4", "-o", tmp_path / "x.tif"]
+    words = ["denoise", tif, "--method", "n2v", "--set", "maps=4", "-o", tmp_path / "x.tif"]
     process = start(*words, "--steps", 5000)
     wait_for(tmp_path / "x.tif.partial", process)
     process.kill()
@@ -340,7 +352,7 @@ def test_report_of_one_and_of_several(run: Run, tif: Path, small: list[str], tmp
 
 def test_python_interface(noisy: np.ndarray) -> None:
     small = {"steps": 3, "maps": 4, "batch": 2, "patch": 16}
-    array = hush.denoise(noisy.astype(np.uint8), **small)
+    array = hush.denoise(noisy.astype(np.uint8))
     assert isinstance(array, np.ndarray)
     assert array.dtype == np.uint8
     image = hush.denoise(Image(noisy, "YX"), method="n2v2", **small)

@@ -14,6 +14,7 @@ import pytest
 
 import hush
 from hush import experiment, registry, studies
+from hush.benchpage import write_document
 from hush.comparepage import compare_page
 from hush.comparison import Entry, collect
 from hush.errors import HushError
@@ -58,6 +59,7 @@ def test_rows_are_complete(recipe: Path) -> None:
     assert json.loads((recipe.parent / "out/rows.json").read_text()) == found
     assert (recipe.parent / "out/rows.csv").read_text().count("\n") == 13
     assert len(rows(recipe, "full", scale="full")) == 24
+    assert len(list((recipe.parent / "out/pictures").glob("*.png"))) == 2 * 4  # clean and three methods, two noises
 
 
 def test_noise_is_frozen(recipe: Path) -> None:
@@ -145,7 +147,7 @@ def test_documents_keep_their_other_text(tmp_path: Path) -> None:
     path.write_text("# Mine\n\nwords\n")
     facts = {"processor": "p", "threads": 2, "torch": "2"}
     for table in ("| one |", "| two |"):
-        studies.write_document("x", {"title": "T", "about": "A."}, "cpu", table, facts, path)
+        write_document("x", {"title": "T", "about": "A."}, "cpu", table, facts, path)
     text = path.read_text()
     assert text.startswith("# Mine\n\nwords\n")
     assert "| two |" in text
@@ -282,5 +284,8 @@ def test_compare_and_bench(run: Run, tmp_path: Path, recipe: Path, noisy: np.nda
     code, out, _ = run("bench", recipe, *how)
     assert code == 0
     assert out.strip() in (tmp_path / "t.md").read_text()
+    page = (tmp_path / "r/page.html").read_text()
+    assert page.count("data:image/png") == 8
+    assert "<td>median</td>" in page
     code, out, _ = run("bench")
     assert "classical" in out

@@ -25,7 +25,7 @@ ROWS: list[set[str]] = [
     {"methods"},
     {"removed"},
     {"results", "comparison"},
-    {"report", "noisepage", "comparepage"},
+    {"report", "noisepage", "comparepage", "benchpage"},
     {"files"},
     {"jobs", "experiment"},
     {"studies"},

@@ -40,3 +40,25 @@ def test_a_filter_in_tiles_is_the_filter(shape: tuple[int, int]) -> None:
     # inside and at true edges alike, since edge tiles see the true edge
     np.testing.assert_allclose(out, ndimage.uniform_filter(image, (1, 9, 9)), atol=1e-12)
     assert len(calls) == len(plan)
+
+
+def test_several_workers_write_the_same() -> None:
+    image = np.random.default_rng(0).normal(size=(1, 70, 80))
+    plan = tiles.plan((70, 80), (16, 16), 2, 1)
+    results = []
+    for workers in (1, 3):
+        out, count = np.zeros_like(image), []
+        tiles.run(lambda piece, _: piece * 2, image, plan, out, lambda count=count: count.append(1), workers)
+        assert len(count) == len(plan)
+        results.append(out)
+    assert (results[0] == results[1]).all()
+    assert (results[0] == image * 2).all()
+
+
+def test_a_worker_that_fails_is_heard() -> None:
+    def broken(piece: np.ndarray, region: object) -> np.ndarray:
+        raise ValueError("broken")
+
+    image = np.zeros((1, 40, 40))
+    with pytest.raises(ValueError, match="broken"):
+        tiles.run(broken, image, tiles.plan((40, 40), (8, 8), 0, 1), image.copy(), None, 2)

@@ -72,7 +72,6 @@ def analyze(
     found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
     if noise is not None:
         drawn = noise.draw(np.random.default_rng(0)) if isinstance(noise, Noise) else noise
-        drawn = next((part for part in getattr(drawn, "parts", ()) if not hasattr(part, "p")), drawn)
         found = [_said(one, drawn) for one in found]
     if not (gain is None and offset is None and read_noise is None):
         found = [_camera(one, gain, offset, read_noise) for one in found]
@@ -275,6 +274,13 @@ def _without_dark(image: Image, dark: Image) -> Image:
 
 def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     """Replace what was found by what the user says."""
+    parts = getattr(model, "parts", (model,))
+    lost = any("p" in part.parameters for part in parts)
+    model = next((part for part in parts if "p" not in part.parameters), model)
+    if not lost:
+        found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
+    if model.pixelwise:
+        found = dataclasses.replace(found, white=True, mask=None, stripes={}, chequerboard=0.0)
     _, variance = model.moments(np.array([[found.middle], [found.middle + 1.0]]))
     values = model.parameters
     a = float(variance[1, 0] - variance[0, 0])

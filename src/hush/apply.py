@@ -26,12 +26,15 @@ class Work:
         Size of what one call writes.
     margin, multiple : int
         How far the result looks, and the grid it needs; see `hush.tiles.plan`.
+    workers : int
+        Tiles that are worked on at once.
     """
 
     function: Callable[[Array], Array]
     tile: tuple[int, ...]
     margin: int
     multiple: int
+    workers: int = 1
 
 
 def apply(
@@ -119,4 +122,4 @@ def _one_plane(
         result = cast(result, clean.dtype)
         return result if valid is None else np.where(np.isfinite(original), result, original)
 
-    tiles.run(function, filled, plan, target, ticked)
+    tiles.run(function, filled, plan, target, ticked, work.workers)

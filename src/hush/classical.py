@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from hush.noisereport import ChannelNoise, NoiseReport
 from hush.patches import fill
 from hush.stabilise import Stabiliser
 
-SIDE = {2: 512, 3: 96}  # of a tile
+SIDE = {2: 256, 3: 64}  # of a tile
 TRIAL = 256  # side of the window on which a parameter is chosen
 
 
@@ -83,6 +84,7 @@ class Classical(Knowing):
     whole: ClassVar[bool] = False  # whether it must see all of a plane at once
     parameter: ClassVar[str] = ""  # the setting that `calibrate` chooses
     options: ClassVar[tuple[float, ...]] = ()  # its possible values
+    grid: ClassVar[int] = 1  # on which tiles begin
     usual: ClassVar[float | None] = None  # its value by default; None: chosen by SURE for the noise that was found
 
     sigma: float | None = None
@@ -164,7 +166,6 @@ class Classical(Knowing):
         info |= {
             "method": self.method,
             "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),
-            "reason": "asked for",
             "seed": self.seed,
             "steps": 0,
             "seconds": round(time.perf_counter() - begun, 3),
@@ -203,12 +204,20 @@ class Classical(Knowing):
         def function(piece: Array) -> Array:
             return self.denoise_piece(np.asarray(piece, np.float32), ways, value, prepared)
 
-        side = (self.tile or SIDE[self.ndim],) * self.ndim
+        side = (self.tile or self.side,) * self.ndim
         if self.whole:
             side = self._views(image, number)[0].shape[1:]
-        return Work(function, side, self.margin(value) + 1, self.grid)
+        return Work(function, side, self.margin(value) + 1, self.grid, self.workers)
 
-    grid: ClassVar[int] = 1  # on which tiles begin
+    @property
+    def side(self) -> int:
+        """Side of a tile, where none is set."""
+        return SIDE[self.ndim]
+
+    @property
+    def workers(self) -> int:
+        """Tiles that are filtered at once."""
+        return os.cpu_count() or 1
 
     def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Any:
         """Return what a filter must know of all planes before they are cut into tiles."""

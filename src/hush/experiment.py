@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image as Picture
 
 from hush import __version__, io
 from hush.errors import HushError, unknown
@@ -31,6 +32,7 @@ KEYS = {
     "scale": {"images", "crop", "seeds", "seconds"},
 }
 SCALES = ("smoke", "cpu", "full")
+PICTURE = 160  # side of the pictures that are kept
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -198,7 +200,7 @@ def run(
     export: Path | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
 ) -> list[dict[str, Any]]:
-    """Run a recipe and write ``rows.json``, ``rows.csv``, ``recipe.json``, ``environment.json``.
+    """Run a recipe and write ``rows.json``, ``rows.csv``, ``recipe.json``, ``environment.json``, and small pictures.
 
     A row is on disk as soon as it is known; a run that was stopped goes on where it stopped.
 
@@ -249,7 +251,9 @@ def run(
             settings = dict(method.get("settings", {}))
             if "seconds" in limits and "seconds" in settings:
                 settings["seconds"] = limits["seconds"]
-            row = key | make(item, method | {"settings": settings, "label": label}, recipe)
+            made = make(item, method | {"settings": settings, "label": label}, recipe)
+            _picture(out / "pictures", item, label, made.pop("picture", None))
+            row = key | made
             with lines.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, default=float) + "\n")
                 file.flush()
@@ -285,6 +289,19 @@ def _csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _picture(folder: Path, item: Item, label: str, clean: Array | None) -> None:
+    """Keep a small 8-bit picture of the result, for the first image of each data set and noise."""
+    safe = "".join(c if c.isalnum() else "_" for c in f"{item.data}_{item.noise}")
+    first = folder / f"{safe}.txt"
+    if clean is None or (first.exists() and first.read_text("utf-8") != f"{item.image} {item.seed}"):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    first.write_text(f"{item.image} {item.seed}", "utf-8")
+    for name, values in (("clean", item.clean), (label, clean)):
+        grey = np.clip(_cut(np.asarray(values), PICTURE) * (255 / item.peak) + 0.5, 0, 255).astype(np.uint8)
+        Picture.fromarray(grey).save(folder / f"{safe}--{''.join(c if c.isalnum() else '_' for c in name)}.png")
 
 
 def _export(folder: Path, item: Item) -> None:

@@ -44,7 +44,7 @@ def denoise(item: Item, method: Row, recipe: Row) -> Row:
     row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": _ssim(clean, item)}
     if item.fit_gain:
         row["psnr_fitted"] = psnr(fit_gain(clean, item.clean)[0], item.clean, item.peak)
-    return row | {"seconds": round(seconds, 4)}
+    return row | {"seconds": round(seconds, 4), "picture": clean}
 
 
 def _own(name: str, item: Item, settings: Row) -> Array:
@@ -286,14 +286,21 @@ def agreement_table(rows: Sequence[Row], recipe: Row) -> str:
                 picked = min(one, key=lambda row: row[name])
                 loss.append(max(row["psnr"] for row in one) - picked["psnr"])
             lines.append(
-                f"| {group[0]['data']} | {group[0]['noise']} | {name} | {np.nanmean(within):.2f} | "
-                f"{np.nanmean(between):.2f} | {np.mean(loss):.2f} |"
+                f"| {group[0]['data']} | {group[0]['noise']} | {name} | {_mean(within):.2f} | "
+                f"{_mean(between):.2f} | {np.mean(loss):.2f} |"
             )
     return "\n".join(lines)
 
 
 def _tau(rows: Sequence[Row], name: str) -> float:
+    if len(rows) < 3:
+        return float("nan")
     return float(stats.kendalltau([-row[name] for row in rows], [row["psnr"] for row in rows]).statistic)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _groups(rows: Sequence[Row], *keys: str) -> list[list[Row]]:
@@ -325,29 +332,3 @@ def kind_of(recipe: Row) -> tuple[Make, Callable[[Sequence[Row], Row], str]]:
     if kind not in KINDS:
         raise unknown("kind of recipe", kind, KINDS)
     return KINDS[kind]
-
-
-def write_document(name: str, recipe: Row, scale: str, table: str, environment: Row, path: Any) -> None:
-    """Put a table into a document, between its two marks, and leave all other text alone.
-
-    Parameters
-    ----------
-    name : str
-        Of the recipe: the marks are ``<!-- bench:NAME -->`` and ``<!-- /bench:NAME -->``, added at the end if missing.
-    recipe, environment : dict
-    scale : str
-    table : str
-    path : Path
-    """
-    start, end = f"<!-- bench:{name} -->", f"<!-- /bench:{name} -->"
-    about = f"`hush bench {name} --scale {scale}`, {environment['processor']}, {environment['threads']} threads, "
-    about += f"PyTorch {environment['torch']}"
-    block = f"{start}\n### {recipe['title']}\n\n{recipe.get('about', '')}\n\n{table}\n\n*{about}.*\n{end}"
-    text = path.read_text("utf-8") if path.exists() else "# Benchmarks\n"
-    if start in text and end in text:
-        text = text[: text.index(start)] + block + text[text.index(end) + len(end) :]
-    else:
-        text = text.rstrip() + "\n\n" + block + "\n"
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

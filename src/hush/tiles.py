@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -74,6 +75,7 @@ def run(
     tiles: Sequence[Tile],
     out: Array,
     done: Callable[[], None] | None = None,
+    workers: int = 1,
 ) -> None:
     """Run a function tile by tile and write what it gives.
 
@@ -89,9 +91,25 @@ def run(
         Written a tile at a time; may be memory-mapped.
     done : callable, optional
         Called after every tile.
+    workers : int
+        Threads that run the function, for one that does not use several by itself.
     """
-    for tile in tiles:
+
+    def one(tile: Tile) -> None:
         result = function(array[(slice(None), *tile.read)], tile.read)
         out[(slice(None), *tile.write)] = result[(slice(None), *tile.inner)]
-        if done is not None:
-            done()
+
+    if workers == 1 or len(tiles) == 1:
+        for tile in tiles:
+            one(tile)
+            if done is not None:
+                done()
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for _ in pool.map(one, tiles):
+                if done is not None:
+                    done()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -118,6 +118,7 @@ def bench(
 ) -> int:
     """Run a recipe: every figure that is published. Without a name: list the recipes."""
     from hush import experiment, studies
+    from hush.benchpage import bench_page, write_document
     from hush.console import Console
 
     if name is None:
@@ -141,8 +142,9 @@ def bench(
             progress=progress,
         )
     text = as_table(rows, recipe)
+    bench_page(folder, recipe, text)
     click.echo(text)
     if table is not None:
-        studies.write_document(short, recipe, scale, text, experiment.environment(), table)
+        write_document(short, recipe, scale, text, experiment.environment(), table)
     console.say(f"wrote {folder}")
     return 0

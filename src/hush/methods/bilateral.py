@@ -38,7 +38,7 @@ class Bilateral(Classical):
     needs: ClassVar[str] = "noisy"
     scope: ClassVar[str] = "image"
     parameter: ClassVar[str] = "contrast"
-    options: ClassVar[tuple[float, ...]] = (1.5, 2.0, 2.5, 3.2, 4.0)
+    options: ClassVar[tuple[float, ...]] = (2.0, 2.5, 3.2, 4.0)
     usual: ClassVar[float | None] = 2.5
 
     width: float = 1.4

@@ -11,7 +11,7 @@ import torch
 
 from hush import collaborative
 from hush.classical import Classical
-from hush.machine import device_of
+from hush.machine import available_memory, device_of
 from hush.stabilise import Stabiliser
 
 Array = Any
@@ -66,6 +66,16 @@ class BM3D(Classical):
             noisy = torch.from_numpy(np.ascontiguousarray(values[group])).to(device)
             parts.append(collaborative.bm3d(noisy, noise, wiener=self.wiener).cpu().numpy())
         return np.concatenate(parts)
+
+    @property
+    def side(self) -> int:
+        """Side of a tile: a pixel takes about 2 kB, and margins are wide."""
+        return 1024 if available_memory() > 8 << 30 else 384
+
+    @property
+    def workers(self) -> int:
+        """One tile at a time: PyTorch uses all cores for it."""
+        return 1
 
     def margin(self, value: float) -> int:
         """Return how far the filter looks, in pixels."""
