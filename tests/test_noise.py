@@ -261,3 +261,37 @@ def test_epithelium_is_cells() -> None:
     assert 0.1 < (picture > 60).mean() < 0.5
     with pytest.raises(HushError, match="16 or more"):
         epithelium(8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_estimates_recover_the_parameters(name: str) -> None:
+    """From one noisy image; random-valued impulses cannot be counted, those near their neighbours do not show."""
+    kind, model = registry.get("noise", name), drawn(EXAMPLES[name])
+    clean = epithelium(512, 1).astype(np.float64)[None] + 20
+    if name == "correlated":
+        model = kind(20.0, 0.5)
+    if name == "salt_pepper":
+        model = kind(0.1)
+    if name == "rician":
+        clean = 200.0 * (np.hypot(*(np.indices((300, 300)) - 150)) < 100)[None]
+    rng = np.random.default_rng(4)
+    image = model.sample(clean, rng)
+    if not model.pixelwise and name != "correlated":
+        image = image + rng.normal(0, 8, image.shape)
+    if name in ("bernoulli", "salt_pepper"):
+        image = model.sample(clean + rng.normal(0, 8, clean.shape), rng)
+    found = kind.estimate(image)
+    if name == "impulse":
+        assert found is None
+        return
+    for key, truth in model.parameters.items():
+        value = found.model.parameters[key]
+        if isinstance(truth, str):
+            assert value == truth
+        elif key not in ("offset", "sigma") or name != "poisson_gaussian":  # these two cannot be told apart
+            assert value == pytest.approx(truth, rel=0.1)
+        if key in found.interval:
+            low, high = found.interval[key]
+            assert low - 0.02 * truth <= truth <= high + 0.02 * truth
+    if name == "poisson_gaussian":
+        assert found.model.a * 100 + found.model.b == pytest.approx(model.a * 100 + model.b, rel=0.08)

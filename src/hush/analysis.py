@@ -14,6 +14,8 @@ from hush.image import Array, Image, as_image
 from hush.metrics import data_range
 from hush.noise import Noise, NoiseModel, _blocks
 from hush.noise.poisson_gaussian import PoissonGaussian
+from hush.noise.rician import Rician
+from hush.noise.speckle import Speckle
 from hush.noisereport import ChannelNoise, NoiseReport, recommend, verdict
 
 PLANES = 8  # of a channel that are looked at
@@ -203,44 +205,18 @@ def _kind(
         return "none", 0.0, max(line.level, 0.0), level
     trusted = points.mean[line.weights > 0.3] if (line.weights > 0.3).sum() > 2 else points.mean
     reach = float(np.ptp(trusted))
-    if _is_rician(points, line):
-        bright = float(np.median(points.variance[points.mean > (points.mean.min() + points.mean.max()) / 2]))
-        return "rician", 0.0, bright, float(np.sqrt(bright))
+    rician = Rician.from_points(points)
+    if rician is not None:
+        return "rician", 0.0, rician.sigma**2, rician.sigma
     if abs(line.a) > line.error_a and line.a * reach > 0.15 * line.level:
-        if _is_speckle(points, line):
-            ratio = float(np.median(np.sqrt(points.variance) / np.maximum(points.mean, 1e-9)))
-            return "speckle", line.a, line.b, 255 * ratio
+        speckle = Speckle.from_points(points, line)
+        if speckle is not None:
+            return "speckle", line.a, line.b, speckle.sigma
         error_b = float(np.hypot(line.error_level, line.middle * line.error_a))
         return ("poisson" if abs(line.b) <= error_b else "poisson_gaussian"), line.a, line.b, level
     flat = _blocks.line(points, flat=True)
     sigma = float(np.sqrt(max(flat.level, 0)))
     return "gaussian", 0.0, sigma**2, sigma
-
-
-def _is_speckle(points: _blocks.Points, line: _blocks.Line) -> bool:
-    """Whether the variance grows with the square of brightness rather than along a line."""
-    mean, variance = points.mean, np.maximum(points.variance, 1e-6 * line.level)
-    if len(mean) < 6 or mean.min() <= 0 or mean.max() < 2 * mean.min() or line.b >= 0:
-        return False
-    straight = line.a * mean + line.b
-    square = mean**2 * np.median(variance / mean**2)
-    # texture only lifts: the lower half of the residuals tells the better curve
-    errors = [
-        np.quantile(np.abs(np.log(np.maximum(curve, 1e-3 * variance) / variance)), 0.6) for curve in (straight, square)
-    ]
-    return bool(errors[1] < 0.6 * errors[0])
-
-
-def _is_rician(points: _blocks.Points, line: _blocks.Line) -> bool:
-    """Whether the darkest blocks are Rayleigh noise: mean 1.91 deviations, at .43 of the bright variance."""
-    mean, variance = points.mean, np.maximum(points.variance, 1e-6 * max(line.level, 0))
-    if len(mean) < 6 or mean.min() <= 0 or not variance.all():
-        return False
-    dark, bright = mean < 1.5 * mean.min(), mean > (mean.min() + mean.max()) / 2
-    ratio = np.median(mean[dark]) / np.sqrt(np.median(variance[dark]))
-    rise = np.median(variance[bright]) / np.median(variance[dark])
-    level = np.median(np.abs(variance[bright] / np.median(variance[bright]) - 1)) < 0.1
-    return bool(dark.sum() > 1 and abs(ratio - 1.913) < 0.15 and 1.9 < rise < 2.8 and level)
 
 
 def _mask(lags: dict[tuple[int, int], float]) -> str:

@@ -139,13 +139,13 @@ def _suspicious(values: Floats) -> set[float]:
 
 
 def _spread(away: Floats, bins: NDArray[np.intp]) -> Floats:
-    """Noise on one side of the median at each brightness, from a quantile that 15 % of impulses do not move."""
+    """Noise on one side of the median at each brightness, from a quantile that 25 % of impulses do not move."""
     each = np.zeros(13)
     for k in range(13):  # by chance the darkest medians lie below their own pixels: the middle is taken off first
         inside = away[bins == k]
         if inside.size:
-            middle, high = np.quantile(inside[:: max(1, inside.size >> 14)], [0.5, 0.8])
-            each[k] = (high - middle) / 0.8416
+            middle, high = np.quantile(inside[:: max(1, inside.size >> 14)], [0.5, 0.72])
+            each[k] = (high - middle) / 0.5828
     result: Floats = np.maximum(each, 0.5 * np.median(each))
     return result
 

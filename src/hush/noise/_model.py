@@ -121,7 +121,7 @@ class NoiseModel:
 
     @classmethod
     def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the parameters from a noisy image; None where there is no estimator for one image.
+        """Estimate the parameters from a noisy image; None where it has no such noise, or nothing can tell.
 
         Parameters
         ----------

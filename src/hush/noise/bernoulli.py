@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hush.defects import without_impulses
 from hush.noise._check import demand, either, outer
-from hush.noise._model import NoiseModel
+from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
 
@@ -51,3 +52,10 @@ class Bernoulli(NoiseModel):
         """Return the clean value's mean and covariance: a pixel that is 0 in all channels was lost."""
         lost = 1.0 * (abs(noisy).sum(-1) == 0)[..., None]
         return either(lost, (mu, cov), (noisy, 0 * cov))
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate | None:
+        """Estimate the share of lost pixels; None where there are none."""
+        _, p, values = without_impulses(list(np.asarray(image, np.float32).reshape(-1, *image.shape[-2:])))
+        spread = 2 * float(np.sqrt(max(p, 1e-6) / np.asarray(image).size)) + 0.05 * p
+        return Estimate(cls(p), {"p": (p - spread, p + spread)}) if values == (0.0,) else None

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hush.defects import without_impulses
 from hush.noise._check import demand, either, outer
-from hush.noise._model import NoiseModel
+from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
 
@@ -61,3 +62,12 @@ class SaltPepper(NoiseModel):
         low, high = abs(noisy).sum(-1) == 0, abs(noisy - self.peak).sum(-1) == 0
         lost = 1.0 * (low | high)[..., None]
         return either(lost, (mu, cov), (noisy, 0 * cov))
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate | None:
+        """Estimate the share of stuck pixels, and the peak; None where they are not at two values."""
+        _, p, values = without_impulses(list(np.asarray(image, np.float32).reshape(-1, *image.shape[-2:])))
+        spread = 2 * float(np.sqrt(max(p, 1e-6) / np.asarray(image).size)) + 0.05 * p
+        if len(values) != 2 or values[0] != 0:
+            return None
+        return Estimate(cls(p, values[1]), {"p": (p - spread, p + spread)})

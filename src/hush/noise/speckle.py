@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hush.noise import _blocks
 from hush.noise._check import demand
-from hush.noise._model import NoiseModel, diagonal, namespace
+from hush.noise._model import Estimate, NoiseModel, diagonal, namespace
 
 Array = Any
 
@@ -58,3 +59,28 @@ class Speckle(NoiseModel):
         """Return the logarithm of the density."""
         variance = (self.sigma / self.peak * clean) ** 2 + 1e-12 * self.peak**2
         return -0.5 * ((noisy - clean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+
+    @classmethod
+    def from_points(cls, points: _blocks.Points, line: _blocks.Line) -> Speckle | None:
+        """Return the model where variance grows with the square of brightness rather than along a line, else None."""
+        mean, variance = points.mean, np.maximum(points.variance, 1e-6 * line.level)
+        if len(mean) < 6 or mean.min() <= 0 or mean.max() < 2 * mean.min() or line.b >= 0:
+            return None
+        straight = line.a * mean + line.b
+        square = mean**2 * np.median(variance / mean**2)
+        # texture only lifts: the lower part of the residuals tells the better curve
+        ratios = [np.abs(np.log(np.maximum(curve, 1e-3 * variance) / variance)) for curve in (straight, square)]
+        if np.quantile(ratios[1], 0.6) >= 0.6 * np.quantile(ratios[0], 0.6):
+            return None
+        return cls(255 * float(np.median(np.sqrt(variance) / mean)))
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate | None:
+        """Estimate the level at a peak of 255; None where the noise is no speckle."""
+        points = _blocks.points(_blocks.as_pairs(image))
+        line = _blocks.line(points)
+        model = cls.from_points(points, line)
+        part = line.error_level / max(line.level, _blocks.TINY)
+        return (
+            None if model is None else Estimate(model, {"sigma": (model.sigma * (1 - part), model.sigma * (1 + part))})
+        )

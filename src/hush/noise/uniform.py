@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hush.noise._blocks import level_estimate
 from hush.noise._check import demand
-from hush.noise._model import NoiseModel, namespace
+from hush.noise._model import Estimate, NoiseModel, namespace
 
 Array = Any
 
@@ -48,3 +49,10 @@ class Uniform(NoiseModel):
         """Return the logarithm of the density, minus infinity outside."""
         inside = abs(noisy - clean) <= self.s
         return namespace(clean).where(inside, 0 * clean - math.log(2 * self.s), 0 * clean - math.inf)
+
+    @classmethod
+    def estimate(cls, image: Array) -> Estimate:
+        """Estimate the half width from one image or several frames, taking its noise as uniform."""
+        sigma, (low, high) = level_estimate(image)
+        root = math.sqrt(3)
+        return Estimate(cls(root * sigma), {"s": (root * low, root * high)})
