@@ -221,22 +221,14 @@ def _kind(
 
 def _mask(lags: dict[tuple[int, int], float]) -> str:
     """Neighbours that share noise, as structN2V takes them: an odd rectangle, or a cross."""
-    reach = [
-        2 * k if lags[2 - 2 * axis, 2 * axis] > 0.1 else k * (lags[1 - axis, axis] > 0.05)
-        for axis, k in ((0, 1), (1, 1))
-    ]
-    down, across = reach
-    if not (down or across):
-        across = 1
+    down = 2 if lags[2, 0] > 0.1 or lags[1, 0] > 0.45 else int(lags[1, 0] > 0.05)
+    across = 2 if lags[0, 2] > 0.1 or lags[0, 1] > 0.45 else int(lags[0, 1] > 0.05 or not down)
     if lags[1, 1] > 0.1:
         return f"{2 * max(down, 1) + 1}x{2 * max(across, 1) + 1}"
-    if down and across:
-        rows = [
-            "".join("1" if y == down or x == across else "0" for x in range(2 * across + 1))
-            for y in range(2 * down + 1)
-        ]
-        return ",".join(rows)
-    return f"{2 * down + 1}x{2 * across + 1}"
+    if not (down and across):
+        return f"{2 * down + 1}x{2 * across + 1}"
+    high, wide = 2 * down + 1, 2 * across + 1
+    return ",".join("".join("01"[y == down or x == across] for x in range(wide)) for y in range(high))
 
 
 def _without_dark(image: Image, dark: Image) -> Image:
