@@ -165,6 +165,22 @@ def test_sure_is_the_mean_squared_error(name: str, camera: np.ndarray) -> None:
     assert 0 < estimate.error < 0.3 * truth + 10
 
 
+def test_sure_holds_where_photons_are_few() -> None:
+    """Below a few photons the stabilised noise has less than unit variance, and the estimate knows."""
+    clean = epithelium(256, 2)
+    image = noisy(clean, "poisson_gaussian:gain=16")
+    said = analyze(image, noise=parse("poisson_gaussian:gain=16"))
+    domain = Domain(Image(image, "YX"), said)
+    stable = domain.stack(image, Stabiliser.forward)
+    model = registry.get("methods", "gaussian")(width=1.2, noise="poisson_gaussian:gain=16").fit(image)
+    unit = risk.sure(domain.through(model), stable, domain.sigma).value
+    estimate = risk.sure(domain.through(model), stable, domain.deviation(stable)).value
+    target = domain.stack(clean, Stabiliser.forward_mean)
+    truth = float(((domain.through(model)(stable) - target) ** 2).mean())
+    assert abs(estimate - truth) < 0.3 * abs(unit - truth)  # the noise is still no Gaussian one
+    assert estimate > 0
+
+
 def test_hidden_pixels_rank_a_family(camera: np.ndarray) -> None:
     image = noisy(camera, "gaussian:sigma=25")
     widths = (0.3, 0.8, 4.0)

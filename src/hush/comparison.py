@@ -76,6 +76,10 @@ class Domain:
             [how(way, np.asarray(plane.view(data)[sample], np.float32)) for plane, sample, way in self.places]
         )
 
+    def deviation(self, values: Array) -> Array:
+        """Return the standard deviation of the noise at every pixel of the stabilised planes."""
+        return np.stack([way.deviation(one) for (_, _, way), one in zip(self.places, values, strict=True)])
+
     def unstack(self, values: Array) -> Image:
         """Return the image whose stabilised planes these are."""
         data = np.array(self.image.data, np.float32)
@@ -165,7 +169,7 @@ def _entry(
         domain = Domain(window, report)
         noisy = domain.stack(window.data, Stabiliser.forward)
         if np.isfinite(noisy).all():
-            estimate = risk.sure(domain.through(model), noisy, domain.sigma, seed=seed)
+            estimate = risk.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
             figures |= {"risk": estimate.value, "risk_error": estimate.error}
             if hidden:
                 other = hidden_risk(build, model, domain, noisy, seed)

@@ -149,7 +149,7 @@ def sure(function: Function, noisy: Array, sigma: Array, *, seed: int = 0) -> Ri
         Noisy array -> denoised array.
     noisy : array, shape (C, [Z,] Y, X)
         With white Gaussian noise: stabilise other noise first.
-    sigma : array, shape (C,)
+    sigma : array, shape (C,), or that of `noisy`
         Its standard deviation.
     seed : int
         Of the probe.
@@ -167,7 +167,8 @@ def sure(function: Function, noisy: Array, sigma: Array, *, seed: int = 0) -> Ri
     """
     noisy = np.asarray(noisy, np.float32)
     probe = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), noisy.shape)
-    spread = np.asarray(sigma, np.float32).reshape(-1, *(1,) * (noisy.ndim - 1))
+    spread = np.asarray(sigma, np.float32)
+    spread = spread if spread.ndim > 1 else spread.reshape(-1, *(1,) * (noisy.ndim - 1))
     epsilon = 0.05 * spread
     plain = np.asarray(function(noisy), np.float64)
     moved = np.asarray(function((noisy + epsilon * probe).astype(np.float32)), np.float64)

@@ -75,6 +75,11 @@ class Stabiliser:
         values = np.linspace(low, high, 1 << 16) if high < 100 else np.geomspace(1e-2, high, 1 << 16)
         return np.interp(clean, vst.inverse(values, gain, offset, sigma), values)
 
+    def deviation(self, values: Array) -> Array:
+        """Standard deviation of the noise at each pixel of a stabilised image, for its brightness around."""
+        around = ndimage.gaussian_filter(values, 2.0)
+        return vst.deviation(around, *self.camera) if self.photons else np.full_like(around, max(self.sigma, 1e-12))
+
     def repair(self, image: Array) -> Array:
         """Replace impulses, if the analysis found many, by the median of their neighbours; shape (Y, X) last."""
         found = self.noise

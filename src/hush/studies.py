@@ -263,7 +263,7 @@ def agreement(item: Item, method: Row, recipe: Row) -> Row:
         clean = model.denoise(image).data
         domain = Domain(image, report)
         noisy = domain.stack(image.data, Stabiliser.forward)
-        sure = risk.sure(domain.through(model), noisy, domain.sigma)
+        sure = risk.sure(domain.through(model), noisy, domain.deviation(noisy))
         hidden = hidden_risk(build, model, domain, noisy)
     fitted = fit_gain(clean, item.clean)[0] if item.fit_gain else clean
     row: Row = {"psnr": psnr(fitted, item.clean, item.peak), "family": method.get("family", method["name"])}

@@ -79,10 +79,30 @@ def inverse(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 
     return offset + gain * photons
 
 
+def deviation(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
+    """Return the standard deviation that the noise really has in the stabilised domain: less than one in the dark.
+
+    Parameters
+    ----------
+    stabilised : array
+        Means in the domain of `forward`.
+    gain, offset, sigma : float
+        As given to `forward`; the offset plays no part.
+
+    Examples
+    --------
+    >>> deviation(np.array([1.3, 20.0]), 1).round(1).tolist()
+    [0.3, 1.0]
+    """
+    table = _table(round(sigma / gain, 6))
+    return np.interp(stabilised, table.stabilised, table.deviation)
+
+
 @dataclass(frozen=True)
 class _Table:
     photons: Array
     stabilised: Array
+    deviation: Array
 
 
 @lru_cache(maxsize=64)
@@ -91,8 +111,10 @@ def _table(read: float) -> _Table:
     photons = np.concatenate([np.linspace(0, 4, 201), np.linspace(4, BRIGHT, 300)[1:]])
     count = np.arange(int(BRIGHT + 12 * np.sqrt(BRIGHT)))
     nodes, weights = np.polynomial.hermite_e.hermegauss(64)
-    values = forward(count[:, None] + read * nodes, 1.0, 0.0, read) @ (weights / weights.sum())
+    each = forward(count[:, None] + read * nodes, 1.0, 0.0, read)
+    values, squares = each @ (weights / weights.sum()), each**2 @ (weights / weights.sum())
     with np.errstate(divide="ignore", invalid="ignore"):
         chances = np.exp(count * np.log(photons[:, None]) - photons[:, None] - gammaln(count + 1))
     chances[0] = count == 0
-    return _Table(photons, chances @ values)
+    mean = chances @ values
+    return _Table(photons, mean, np.sqrt(np.maximum(chances @ squares - mean**2, 0)))
