@@ -11,9 +11,8 @@ from scipy import integrate
 
 from hush import registry
 from hush.errors import HushError
-from hush.image import Image
 from hush.noise import parse
-from hush.simulate import add_noise, epithelium
+from hush.simulate import epithelium
 
 EXAMPLES = {
     "bernoulli": "bernoulli:p=0.2",
@@ -123,11 +122,68 @@ def test_gaussian_posterior_is_the_formula() -> None:
         np.testing.assert_allclose(left[row], cov[row] - gain @ cov[row])
 
 
-def test_posterior_stays_finite_when_the_prior_is_certain() -> None:
-    for text in EXAMPLES.values():
-        mean, left = drawn(text).posterior(np.full((4, 3), 90.0), np.full((4, 3), 100.0), np.zeros((4, 3, 3)))
-        assert np.isfinite(mean).all()
-        assert np.isfinite(left).all()
+@pytest.mark.parametrize("level", [0.0, 100.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_posterior_is_the_prior_when_that_is_certain(channels: int, level: float) -> None:
+    mu, cov = np.full((4, channels), level), np.zeros((4, channels, channels))
+    certain = ["gaussian:sigma=0", "poisson_gaussian:gain=4,offset=120", "gaussian:sigma=0 + poisson"]
+    for text in [*EXAMPLES.values(), MIXED, *certain]:
+        for kind in (np.asarray, torch.tensor, lambda x: torch.tensor(x, dtype=torch.float32)):
+            mean, left = drawn(text).posterior(kind(mu), kind(mu), kind(cov))
+            np.testing.assert_allclose(mean, mu, atol=1e-4)
+            np.testing.assert_allclose(left, cov, atol=1e-4)
+
+
+def test_posterior_of_a_prior_that_varies_along_one_direction() -> None:
+    direction = np.array([[1.0, 2.0, 2.0]]) / 3
+    mean, _ = drawn("gaussian:sigma=0").posterior(
+        90 + 6 * direction, np.full((1, 3), 90.0), 9 * direction.T * direction
+    )
+    np.testing.assert_allclose(mean, 90 + 6 * direction)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("gaussian:sigma=15", 110.0),
+        ("impulse:p=0.4", 95.0),
+        ("impulse:p=0.4", 40.0),
+        ("bernoulli:p=0.3", 110.0),
+        ("bernoulli:p=0.3", 0.0),
+        ("salt_pepper:p=0.3", 255.0),
+        ("gaussian:sigma=15 + bernoulli:p=0.3", 0.0),
+        ("gaussian:sigma=15 + bernoulli:p=0.3", 110.0),
+        ("gaussian:sigma=9 + uniform:s=6 + gaussian:sigma=9", 110.0),
+        ("30% gaussian:sigma=5 | 70% gaussian:sigma=40", 90.0),
+        ("30% gaussian:sigma=5 | 70% gaussian:sigma=40", 190.0),
+    ],
+)
+def test_posteriors_agree_with_simulation(text: str, value: float) -> None:
+    model, rng = drawn(text), np.random.default_rng(6)
+    clean = rng.normal(120, 12, (1, 1, 1_000_000))
+    chosen = clean[abs(model.sample(clean, rng) - value) <= 1]
+    mean, left = (
+        one.item() for one in model.posterior(np.array([[value]]), np.array([[120.0]]), np.full((1, 1, 1), 144.0))
+    )
+    assert len(chosen) > 400
+    assert chosen.mean() == pytest.approx(mean, abs=5 * chosen.std() / np.sqrt(len(chosen)) + 0.1)
+    assert chosen.var() == pytest.approx(left, rel=5 * np.sqrt(2 / len(chosen)) + 0.01, abs=0.5)
+
+
+def test_a_black_pixel_where_black_is_likely_may_be_untouched() -> None:
+    model, rng = drawn("salt_pepper:p=0.02"), np.random.default_rng(7)
+    clean = np.rint(rng.normal(12, 6, (1, 1, 1_000_000)))
+    chosen = clean[model.sample(clean, rng) == 0]
+    mean, left = model.posterior(np.zeros((1, 1)), np.full((1, 1), 12.0), np.full((1, 1, 1), 36.0))
+    assert 3 < chosen.mean() < 9
+    assert mean.item() == pytest.approx(chosen.mean(), rel=0.06)
+    assert left.item() == pytest.approx(chosen.var(), rel=0.06)
+
+
+def test_what_cannot_be_lost_is_kept() -> None:
+    for text in ("bernoulli:p=0", "salt_pepper:p=0", "impulse:p=0"):
+        mean, left = drawn(text).posterior(np.zeros((1, 1)), np.full((1, 1), 250.0), np.ones((1, 1, 1)))
+        assert (mean.item(), left.item()) == (0, 0)
 
 
 def test_lost_pixels_come_from_the_prior_and_others_from_the_image() -> None:
@@ -140,25 +196,98 @@ def test_lost_pixels_come_from_the_prior_and_others_from_the_image() -> None:
     assert mean[1, 0] == pytest.approx(50, abs=0.1)
 
 
-@pytest.mark.parametrize("text", EXAMPLES.values())
+@pytest.mark.parametrize("text", [*EXAMPLES.values(), MIXED])
+def test_same_seed_same_draw(text: str) -> None:
+    clean = np.full((3, 12, 14), 80.0)
+    one, same = (drawn(text).sample(clean, np.random.default_rng(5)).tobytes() for _ in range(2))
+    other = drawn(text).sample(clean, np.random.default_rng(6)).tobytes()
+    assert one == same
+    assert (one == other) == ("chequerboard" in text)  # where nothing is drawn
+
+
+@pytest.mark.parametrize("text", [*EXAMPLES.values(), MIXED, "gaussian:sigma=3..9 + poisson"])
 def test_scaled_noise_is_noise_of_the_scaled_image(text: str) -> None:
     clean = np.random.default_rng(0).uniform(20, 200, (3, 16, 18))
     one = drawn(text).sample(clean, np.random.default_rng(5)) * 7
     other = drawn(text).scaled(7).sample(clean * 7, np.random.default_rng(5))
     np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    notation = parse(text).scaled(np.float64(7))
+    assert parse(str(notation)) == notation
+    third = notation.draw(np.random.default_rng(0)).sample(clean * 7, np.random.default_rng(5))
+    np.testing.assert_allclose(one, third, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "poisson_gaussian", "rician", "speckle"])
-def test_parameters_can_be_learned(name: str) -> None:
-    kind = registry.get("noise", name)
-    first = "gain" if name == "poisson_gaussian" else "sigma"
-    parameter = torch.tensor(4.0, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize(
+    ("name", "learned"),
+    [
+        ("gaussian", ["sigma"]),
+        ("poisson_gaussian", ["gain", "offset", "sigma"]),
+        ("rician", ["sigma"]),
+        ("speckle", ["sigma"]),
+        ("uniform", ["s"]),
+    ],
+)
+def test_parameters_can_be_learned(name: str, learned: list[str]) -> None:
     noisy, mu, cov = (torch.tensor(array) for array in vectors())
-    mean, left = kind(**{first: parameter}).posterior(noisy, mu, cov)
-    (mean.sum() + left.sum()).backward()
-    assert parameter.grad is not None
-    assert torch.isfinite(parameter.grad)
-    assert parameter.grad != 0
+    parameters = {key: torch.tensor(40.0, dtype=torch.float64, requires_grad=True) for key in learned}
+    model = registry.get("noise", name)(**parameters)
+    mean, left = model.posterior(noisy, mu, cov)
+    log = model.log_prob(noisy, mu)
+    for value in (mean.sum() + left.sum(), log[log.isfinite()].sum()):
+        for gradient in torch.autograd.grad(value, list(parameters.values()), retain_graph=True):
+            assert torch.isfinite(gradient)
+            assert gradient != 0
+
+
+def test_a_line_of_variance_can_be_learned() -> None:
+    kind = registry.get("noise", "poisson_gaussian")
+    values = torch.tensor([50.0, 100.0])
+    for b in (9.0, -9.0):
+        assert (kind.from_line(4.0, b).a, kind.from_line(4.0, b).b) == (4, b)
+        line = [torch.tensor(one, requires_grad=True) for one in (4.0, b)]
+        variance = kind.from_line(*line).moments(values)[1]
+        torch.testing.assert_close(variance, 4 * values + b)
+        gradients = torch.autograd.grad(variance.sum(), line)
+        torch.testing.assert_close(torch.stack(gradients), torch.tensor([150.0, 2.0]))
+
+
+def test_densities_at_their_edges() -> None:
+    at = np.array([60.0])
+    for text in ("gaussian:sigma=0", "uniform:s=0", "poisson_gaussian:gain=1,offset=80", "speckle:sigma=0"):
+        assert np.isfinite(drawn(text).log_prob(at, at)).all()
+    assert drawn("poisson:photons=255").log_prob(at, at + 0.0)[0] == pytest.approx(
+        60 * np.log(60) - 60 - np.log(np.arange(1.0, 61)).sum()
+    )
+    rician = drawn("rician:sigma=15")
+    assert rician.log_prob(at, -at) == rician.log_prob(at, at)  # as likely as the magnitude
+    assert (rician.log_prob(np.array([-3.0, 0.0]), np.array([60.0, 60.0])) == -np.inf).all()
+
+
+def test_densities_of_mixtures() -> None:
+    model = drawn("30% gaussian:sigma=5 | 70% gaussian:sigma=20")
+    grid = np.linspace(-100, 220, 6401)
+    assert np.exp(model.log_prob(grid, 0 * grid + 60)).sum() * 0.05 == pytest.approx(1, abs=1e-6)
+    assert -6000 < model.log_prob(np.array([2000.0]), np.array([60.0]))[0] < -4000  # no underflow
+    assert drawn(MIXED).log_prob(grid, grid) is None
+
+
+def test_composites_know_whether_they_are_pixelwise() -> None:
+    assert drawn(MIXED).pixelwise
+    assert not drawn("gaussian:sigma=3 + stripes:amplitude=3").pixelwise
+    assert not drawn("50% gaussian:sigma=3 | 50% correlated:sigma=3").pixelwise
+
+
+@pytest.mark.parametrize("size", [6, 40])
+def test_correlated_noise_has_its_level_also_in_small_images(size: int) -> None:
+    noise = drawn("correlated:sigma=20,length=1.5").sample(
+        np.zeros((9000 // size, size, size)), np.random.default_rng(0)
+    )
+    assert noise.std() == pytest.approx(20, rel=0.03)
+
+
+def test_shares_that_are_almost_all() -> None:
+    model = drawn("33.33333% bernoulli:p=1 | 33.33333% gaussian:sigma=0 | 33.33334% gaussian:sigma=0")
+    assert (model.sample(np.ones((1, 90, 90)), np.random.default_rng(0)) == 0).mean() == pytest.approx(1 / 3, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "salt_pepper", "impulse"])
@@ -185,6 +314,8 @@ def test_rician_bias_is_removed() -> None:
         MIXED,
         "poisson",
         "gaussian:sigma=0..55 + bernoulli:p=0..0.2",
+        "33.3333333% poisson | 33.3333333% gaussian:sigma=3 | 33.3333334% uniform:s=3",
+        "7% gaussian:sigma=1e+17 + poisson | 93% uniform:s=0.1",
         "stripes:amplitude=2,axis=columns",
     ],
 )
@@ -217,7 +348,14 @@ def test_ranges_are_drawn_once_an_image() -> None:
         ("gaussian:sigma=3,sigma=4", "twice", "sigma=4"),
         ("gaussian:25", "name=value", "25"),
         ("stripes:amplitude=3,axis=x", "rows, columns", "stripes:amplitude=3,axis=x"),
-        ("gaussian:sigma=3 + ", "missing", ""),
+        ("gaussian:sigma=3 + ", "missing", " "),
+        ("", "missing", ""),
+        ("gaussian:", "name=value", ""),
+        ("gaussian:sigma=2)", "'2)' is no number", "2)"),
+        ("gaussian:sigma=1_0", "is no number", "1_0"),
+        ("poisson_gaussian:gain=1+gaussian", "needs sigma", "gaussian"),
+        ("-10% poisson | 110% gaussian:sigma=3", "more than 0 %", "-10"),
+        ("50% poisson", "sum to 50 %", "50% poisson"),
     ],
 )
 def test_mistakes_are_quoted_and_underlined(text: str, says: str, under: str) -> None:
@@ -227,40 +365,7 @@ def test_mistakes_are_quoted_and_underlined(text: str, says: str, under: str) ->
     assert says in message
     assert typed == "  " + text
     start, width = marks.index("^"), marks.count("^")
-    assert typed[start : start + width] == under or not under
-
-
-def test_noise_on_images(noisy: np.ndarray) -> None:
-    image = Image(noisy.astype(np.uint8), "YX", {"X": 0.5}, "µm", {"description": "cells"})
-    one, same, other = (add_noise(image, parse("gaussian:sigma=0..50"), seed=seed) for seed in (1, 1, 2))
-    assert one.data.dtype == np.float32
-    assert one.data.tobytes() == same.data.tobytes() != other.data.tobytes()
-    assert one.meta["noise"]["notation"].startswith("gaussian:sigma=")
-    assert (one.axes, one.scale, one.unit) == ("YX", {"X": 0.5}, "µm")
-    clipped = add_noise(image, parse("gaussian:sigma=90"), clip=True)
-    assert clipped.data.dtype == np.uint8
-    small = add_noise(Image(noisy / 255, "YX"), parse("gaussian:sigma=25.5"), peak=1)
-    assert (small.data - noisy / 255).std() == pytest.approx(0.1, rel=0.05)
-
-
-def test_noise_keeps_opacity_and_nan() -> None:
-    rgba = np.full((20, 20, 4), 100.0)
-    rgba[3, 4, 1] = np.nan
-    result = add_noise(Image(rgba, "YXS"), parse("gaussian:sigma=5 + bernoulli:p=0.3")).data
-    assert (result[..., 3] == 100).all()
-    assert np.isnan(result[3, 4, 1])
-    assert np.isnan(result).sum() == 1
-    lost = result[..., :3] == 0
-    assert (lost[..., 0] == lost[..., 2]).all()
-
-
-def test_epithelium_is_cells() -> None:
-    assert epithelium(64, 1).tobytes() == epithelium(64, 1).tobytes() != epithelium(64, 2).tobytes()
-    picture = epithelium(200)
-    assert picture.min() >= 10
-    assert 0.1 < (picture > 60).mean() < 0.5
-    with pytest.raises(HushError, match="16 or more"):
-        epithelium(8)
+    assert (start, typed[start : start + width]) == (typed.rindex(under), under)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 from hush.errors import HushError
+from hush.noise._model import diagonal, namespace, tiny
 
 Array = Any
 
@@ -19,12 +22,13 @@ def demand(
     HushError
         Naming the model, the parameter, its value, and what is possible.
     """
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, Real):
         return
-    if not (low < value if open_low else low <= value) or not value <= high:
+    number = float(value)
+    if not (low < number if open_low else low <= number) or not number <= high:
         possible = f"more than {low:g}" if open_low else f"{low:g} or more"
         possible = possible if high == float("inf") else f"{low:g} to {high:g}"
-        raise HushError(f"{name} of {model} cannot be {value:g}; possible: {possible}")
+        raise HushError(f"{name} of {model} cannot be {number:g}; possible: {possible}")
 
 
 def outer(values: Array) -> Array:
@@ -39,3 +43,34 @@ def either(lost: Array, then: tuple[Array, Array], otherwise: tuple[Array, Array
         weight[..., None] * (part[1] + outer(part[0] - mean)) for weight, part in ((lost, then), (1 - lost, otherwise))
     )
     return mean, cov
+
+
+def log_normal(noisy: Array, mean: Array, variance: Array) -> Array:
+    """Return the logarithm of the normal density, finite also where the variance is zero."""
+    variance = variance + tiny(variance)
+    return -0.5 * ((noisy - mean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+
+
+def log_normal_vector(away: Array, cov: Array, floor: float = 0.0) -> Array:
+    """Return the logarithm of the normal density of vectors (..., C) at this distance from their mean.
+
+    `floor` is a variance added to every channel, for covariances that may be singular.
+    """
+    xp, size = namespace(away), away.shape[-1]
+    cov = cov + diagonal(0 * away + (floor + tiny(cov)))
+    distance = (away * xp.linalg.solve(cov, away[..., None])[..., 0]).sum(-1)
+    return -0.5 * (distance + xp.linalg.slogdet(cov)[1] + size * math.log(2 * math.pi))
+
+
+def replaced(p: Any, log_ratio: Array) -> Array:
+    """Return the probability (..., 1) that a pixel was replaced.
+
+    Parameters
+    ----------
+    p : float
+        Probability of it before the value was seen.
+    log_ratio : array
+        Logarithm of how much likelier the value is of an untouched pixel than of a replaced one.
+    """
+    ratio = namespace(log_ratio).exp(log_ratio.clip(-80, 80))  # 80: so that float32 holds it, and 0 / 0 cannot be
+    return (p / (p + (1 - p) * ratio))[..., None]

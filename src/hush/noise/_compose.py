@@ -1,8 +1,9 @@
-"""Noise in sequence and in space, and the notation for it."""
+"""The notation of noise, which is also that of noise in sequence and in space."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,94 +12,11 @@ from typing import Any
 import numpy as np
 
 from hush import registry
-from hush.errors import HushError
-from hush.noise._check import either, outer
-from hush.noise._model import NoiseModel, diagonal, namespace
+from hush.errors import HushError, unknown
+from hush.noise._mixed import InSequence, InSpace, percent
+from hush.noise._model import NoiseModel
 
 Array = Any
-
-
-@dataclass(frozen=True)
-class InSequence(NoiseModel):
-    """Several noises, one after the other."""
-
-    parts: tuple[NoiseModel, ...]
-
-    def __str__(self) -> str:
-        return " + ".join(map(str, self.parts))
-
-    def scaled(self, factor: float) -> InSequence:
-        """Return the same noise for an image whose values are multiplied by `factor`."""
-        return InSequence(tuple(part.scaled(factor) for part in self.parts))
-
-    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
-        """Return a noisy draw, unclipped."""
-        for part in self.parts:
-            clean = part.sample(clean, rng)
-        return clean
-
-    def moments(self, clean: Array) -> tuple[Array, Array]:
-        """Return mean and variance: each part sees the mean and variance that the one before it left."""
-        mean, cov = self.marginal(clean, diagonal(0 * clean))
-        return mean, namespace(cov).diagonal(cov, 0, -2, -1)
-
-    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
-        """Return the noisy value's mean and covariance, part after part."""
-        for part in self.parts:
-            mu, cov = part.marginal(mu, cov)
-        return mu, cov
-
-
-@dataclass(frozen=True)
-class InSpace(NoiseModel):
-    """Several noises side by side: every pixel belongs to one of them, by chance."""
-
-    parts: tuple[NoiseModel, ...]
-    shares: tuple[float, ...]
-
-    def __str__(self) -> str:
-        return " | ".join(f"{100 * share:g}% {part}" for share, part in zip(self.shares, self.parts, strict=True))
-
-    def scaled(self, factor: float) -> InSpace:
-        """Return the same noise for an image whose values are multiplied by `factor`."""
-        return InSpace(tuple(part.scaled(factor) for part in self.parts), self.shares)
-
-    def sample(self, clean: Array, rng: np.random.Generator) -> Array:
-        """Return a noisy draw, unclipped."""
-        which = rng.choice(len(self.parts), size=clean.shape[1:], p=self.shares)
-        return np.choose(which, [part.sample(clean, rng) for part in self.parts])
-
-    def moments(self, clean: Array) -> tuple[Array, Array]:
-        """Return mean and variance of the noisy value of a pixel of unknown part."""
-        both = [part.moments(clean) for part in self.parts]
-        mean = sum(share * one[0] for share, one in zip(self.shares, both, strict=True))
-        square = sum(share * (one[1] + one[0] ** 2) for share, one in zip(self.shares, both, strict=True))
-        return mean, square - mean**2
-
-    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
-        """Return the noisy value's mean and covariance."""
-        both = [part.marginal(mu, cov) for part in self.parts]
-        mean = sum(share * one[0] for share, one in zip(self.shares, both, strict=True))
-        square = sum(share * (one[1] + outer(one[0])) for share, one in zip(self.shares, both, strict=True))
-        return mean, square - outer(mean)
-
-    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
-        """Return the clean value's mean and covariance, the parts weighed by their shares."""
-        mean, total = self.parts[0].posterior(noisy, mu, cov)
-        share = self.shares[0]
-        for part, more in zip(self.parts[1:], self.shares[1:], strict=True):
-            lost = share / (share + more) + 0 * mean[..., :1]
-            mean, total = either(lost, (mean, total), part.posterior(noisy, mu, cov))
-            share += more
-        return mean, total
-
-    def log_prob(self, noisy: Array, clean: Array) -> Array | None:
-        """Return the logarithm of the mixed density, None where a part has none."""
-        logs = [part.log_prob(noisy, clean) for part in self.parts]
-        if any(one is None for one in logs):
-            return None
-        xp = namespace(clean)
-        return xp.log(sum(share * xp.exp(one) for share, one in zip(self.shares, logs, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -142,6 +60,7 @@ class Noise:
             values = {**{k: v for k, v in defaults.items() if k in model.amplitudes and v}, **dict(given)}
             return name, tuple((k, _times(v, factor) if k in model.amplitudes else v) for k, v in values.items())
 
+        factor = float(factor)  # a number of numpy would write itself as np.float64(...)
         if factor == 1:
             return self
         return Noise(tuple((share, tuple(step(*one) for one in steps)) for share, steps in self.terms))
@@ -150,7 +69,7 @@ class Noise:
         texts = [" + ".join(_text(*one) for one in steps) for _, steps in self.terms]
         if len(texts) == 1:
             return texts[0]
-        return " | ".join(f"{100 * share:g}% {text}" for (share, _), text in zip(self.terms, texts, strict=True))
+        return " | ".join(f"{percent(share)}% {text}" for (share, _), text in zip(self.terms, texts, strict=True))
 
 
 def _drawn(value: Any, rng: np.random.Generator) -> Any:
@@ -190,24 +109,25 @@ def parse(text: str) -> Noise:
     pieces = text.split("|")
     for piece in pieces:
         share, start = 1.0, at
-        if len(pieces) > 1:
-            percent, sign, _ = piece.partition("%")
-            if not sign:
-                raise mistake(text, at, piece, "each part needs its share, for example '10% uniform:s=50'")
-            share = _number(text, at, percent) / 100
-            start = at + len(percent) + 1
+        before, sign, _ = piece.partition("%")
+        if sign:
+            share = _number(text, at, before) / 100
+            if share <= 0:
+                raise mistake(text, at, before, "a share is more than 0 %")
+            start = at + len(before) + 1
+        elif len(pieces) > 1:
+            raise mistake(text, at, piece, "each part needs its share, for example '10% uniform:s=50'")
         terms.append((share, _sequence(text, start, text[start : at + len(piece)])))
         at += len(piece) + 1
     if abs(sum(share for share, _ in terms) - 1) > 1e-6:
         total = 100 * sum(share for share, _ in terms)
         raise mistake(text, 0, text, f"the shares sum to {total:g} %; they must sum to 100 %")
-    noise = Noise(tuple(terms))
-    return noise
+    return Noise(tuple(terms))
 
 
 def _sequence(text: str, at: int, piece: str) -> tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]:
     steps = []
-    for part in piece.split("+"):
+    for part in re.split(r"(?<![\d.][eE])\+", piece):  # 1e+17 is a number
         steps.append(_model(text, at, part))
         at += len(part) + 1
     return tuple(steps)
@@ -224,25 +144,23 @@ def _model(text: str, at: int, part: str) -> tuple[str, tuple[tuple[str, Any], .
         raise mistake(text, at, name, str(error)) from None
     fields = {field.name: field for field in dataclasses.fields(model)}
     given: dict[str, Any] = {}
-    at += len(name) + 1
+    begin, at = at, at + len(name) + 1
     for pair in rest.split(",") if colon else []:
         given |= _pair(text, at, pair, key, model, given)
         at += len(pair) + 1
     for field in fields.values():
         if field.default is dataclasses.MISSING and field.name not in given:
             example = ",".join(f"{f}=..." for f in fields if fields[f].default is dataclasses.MISSING)
-            raise mistake(text, text.find(part), part, f"{key} needs {field.name}: {key}:{example}")
+            raise mistake(text, begin, part, f"{key} needs {field.name}: {key}:{example}")
     for end in ("low", "high"):  # both ends of its ranges must be possible
         try:
             model(**{k: getattr(v, end) if isinstance(v, Range) else v for k, v in given.items()})
         except HushError as error:
-            raise mistake(text, text.find(part), part, str(error)) from None
+            raise mistake(text, begin, part, str(error)) from None
     return key, tuple(given.items())
 
 
 def _pair(text: str, at: int, pair: str, key: str, model: Any, before: dict[str, Any]) -> dict[str, Any]:
-    from hush.errors import unknown
-
     name, equals, value = pair.partition("=")
     name = name.strip()
     if not equals:
@@ -266,7 +184,7 @@ def _pair(text: str, at: int, pair: str, key: str, model: Any, before: dict[str,
 
 def _number(text: str, at: int, word: str) -> float:
     try:
-        value = float(word)
+        value = float("nan" if "_" in word else word)  # Python would read 1_0 as 10
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):

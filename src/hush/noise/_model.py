@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -94,7 +95,7 @@ class NoiseModel:
         cov : array, shape (..., C, C)
         """
         mean, variance = self.moments(mu)
-        return mean, cov + diagonal(variance)
+        return mean, cov + diagonal(variance + tiny(variance))
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
         """Return the clean value's mean and covariance, given the noisy value and the prior N(mu, cov).
@@ -109,9 +110,9 @@ class NoiseModel:
         """
         mean, total = self.marginal(mu, cov)
         if mu.shape[-1] == 1:  # a division, where a general solver would be slow
-            gain = cov / total
+            gain = cov / (total + tiny(total))
             return mu + gain[..., 0] * (noisy - mean), cov - gain * cov
-        gain = namespace(mu).linalg.solve(total, cov)  # total^-1 cov, whose transpose is K: both are symmetric
+        gain = solve(total, cov)  # total^-1 cov, whose transpose is K: both are symmetric
         shift = (gain * (noisy - mean)[..., :, None]).sum(-2)
         return mu + shift, cov - (gain[..., :, :, None] * cov[..., :, None, :]).sum(-3)
 
@@ -128,6 +129,20 @@ class NoiseModel:
         image : array, shape (C, Y, X), or (N, C, Y, X) for several frames
         """
         return None
+
+
+def tiny(array: Array) -> float:
+    """Return a variance that counts for nothing, and whose square these floating-point numbers still hold."""
+    smallest = float(namespace(array).finfo((1.0 * array).dtype).tiny)
+    return math.sqrt(smallest)
+
+
+def solve(matrices: Array, right: Array) -> Array:
+    """Solve for covariances that may be singular: rounding is added to their diagonal, so that none is."""
+    xp = namespace(matrices)
+    variances = xp.diagonal(matrices, 0, -2, -1)
+    rounding = 8 * float(xp.finfo((1.0 * matrices).dtype).eps) * variances.sum(-1)[..., None] + tiny(matrices)
+    return xp.linalg.solve(matrices + diagonal(rounding + 0 * variances), right)
 
 
 def diagonal(values: Array) -> Array:

@@ -49,8 +49,11 @@ class Bernoulli(NoiseModel):
         return mean, (1 - self.p) * (cov + outer(mu)) - outer(mean)
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
-        """Return the clean value's mean and covariance: a pixel that is 0 in all channels was lost."""
-        lost = 1.0 * (abs(noisy).sum(-1) == 0)[..., None]
+        """Return the clean value's mean and covariance: a pixel that is 0 in all channels was lost.
+
+        Among brightnesses without gaps none is exactly 0, so one such pixel in the clean image has no weight.
+        """
+        lost = 1.0 * ((abs(noisy).sum(-1) == 0) & (self.p > 0))[..., None]
         return either(lost, (mu, cov), (noisy, 0 * cov))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,15 +48,16 @@ class Correlated(NoiseModel):
         """Return a noisy draw, unclipped; the noise has the standard deviation sigma exactly in expectation."""
         reach = (0,) * (clean.ndim - 2) + (self.length, self.length)
         white = rng.normal(0, 1, clean.shape)
-        norm = float((self._kernel() ** 2).sum())
+        # the kernel's sum of squares along rows and along columns, equal unless it winds around a short axis
+        norm = math.sqrt(math.prod(float((self._kernel(size) ** 2).sum()) for size in clean.shape[-2:]))
         smooth = ndimage.gaussian_filter(white, reach, mode="wrap") if self.length else white
         return clean + self.sigma / norm * smooth
 
-    def _kernel(self) -> Array:
-        """One dimension of the kernel."""
-        spike = np.zeros(2 * int(4 * self.length + 1) + 1)
+    def _kernel(self, size: float = math.inf) -> Array:
+        """One dimension of the kernel, wound around an axis of this size."""
+        spike = np.zeros(int(min(size, 2 * int(4 * self.length + 1) + 1)))
         spike[len(spike) // 2] = 1
-        return ndimage.gaussian_filter1d(spike, self.length) if self.length else spike
+        return ndimage.gaussian_filter1d(spike, self.length, mode="wrap") if self.length else spike
 
     def lag_one(self) -> float:
         """Return the correlation of neighbours."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hush.noise._blocks import level_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace
+from hush.noise._check import demand, log_normal
+from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
 
@@ -48,8 +47,7 @@ class Gaussian(NoiseModel):
 
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density."""
-        variance = self.sigma**2 + 0 * clean
-        return -0.5 * ((noisy - clean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+        return log_normal(noisy, clean, self.sigma**2 + 0 * clean)
 
     @classmethod
     def estimate(cls, image: Array) -> Estimate:

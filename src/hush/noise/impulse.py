@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.noise._check import demand, either, outer
-from hush.noise._model import NoiseModel, diagonal, namespace
+from hush.noise._check import demand, either, log_normal_vector, outer, replaced
+from hush.noise._model import NoiseModel, diagonal
 
 Array = Any
 
@@ -55,16 +55,11 @@ class Impulse(NoiseModel):
     def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
         """Return the noisy value's mean and covariance."""
         mean = self.p * self.peak / 2 + (1 - self.p) * mu
-        replaced = self.peak**2 * (0.25 + diagonal(0 * mu + 1 / 12))
-        return mean, self.p * replaced + (1 - self.p) * (cov + outer(mu)) - outer(mean)
+        square = self.peak**2 * (0.25 + diagonal(0 * mu + 1 / 12))
+        return mean, self.p * square + (1 - self.p) * (cov + outer(mu)) - outer(mean)
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
         """Return the clean value's mean and covariance, weighing replaced against untouched."""
-        xp, size = namespace(mu), mu.shape[-1]
-        away = noisy - mu
-        cov_safe = cov + diagonal(0 * mu + 1e-9 * self.peak**2)
-        distance = (away * xp.linalg.solve(cov_safe, away[..., None])[..., 0]).sum(-1)
-        log_density = -0.5 * (distance + xp.linalg.slogdet(cov_safe)[1] + size * math.log(2 * math.pi))
-        untouched = (1 - self.p) * xp.exp(log_density + size * math.log(self.peak))
-        lost = (self.p / (self.p + untouched))[..., None]
+        untouched = log_normal_vector(noisy - mu, cov, 1e-9 * self.peak**2)
+        lost = replaced(self.p, untouched + mu.shape[-1] * math.log(self.peak))
         return either(lost, (mu, cov), (noisy, 0 * cov))

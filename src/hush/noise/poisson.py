@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import special
 
 from hush.noise._blocks import line_estimate
 from hush.noise._check import demand
@@ -60,7 +60,7 @@ class Poisson(NoiseModel):
         """Return the logarithm of the probability of a whole number of photons."""
         xp = namespace(clean)
         rate, count = clean.clip(1e-6 * self.gain) / self.gain, noisy / self.gain
-        lgamma = xp.lgamma if xp is not np else np.vectorize(math.lgamma, otypes=[float])
+        lgamma = special.gammaln if xp is np else xp.lgamma
         return count * xp.log(rate) - rate - lgamma(count + 1)
 
     @classmethod

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hush.noise._blocks import line_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace
+from hush.noise._check import demand, log_normal
+from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
 
@@ -50,7 +50,9 @@ class PoissonGaussian(NoiseModel):
     @classmethod
     def from_line(cls, a: float, b: float) -> Self:
         """Return the model with variance a x + b: read noise when b is positive, else an offset."""
-        return cls(a, 0.0, math.sqrt(b)) if b >= 0 else cls(a, -b / a, 0.0)
+        if b > 0:
+            return cls(a, 0.0, math.sqrt(b) if isinstance(b, (int, float)) else b**0.5)  # a tensor keeps its gradient
+        return cls(a, -b / a, 0.0)
 
     @property
     def a(self) -> float:
@@ -75,8 +77,8 @@ class PoissonGaussian(NoiseModel):
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density, with the photons' noise as Gaussian of the same variance."""
         mean, variance = self.moments(clean)
-        variance = variance + 1e-6 * self.gain**2  # without light and read noise there would be no density
-        return -0.5 * ((noisy - mean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+        # without light and read noise there would be no density
+        return log_normal(noisy, mean, variance + 1e-6 * self.gain**2)
 
     @classmethod
     def estimate(cls, image: Array) -> Estimate | None:

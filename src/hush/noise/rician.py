@@ -11,7 +11,7 @@ import scipy.special
 
 from hush.noise import _blocks
 from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace
+from hush.noise._model import Estimate, NoiseModel, namespace, tiny
 
 Array = Any
 
@@ -54,11 +54,13 @@ class Rician(NoiseModel):
         return mean, namespace(clean).where(half > 400, far, exact)
 
     def log_prob(self, noisy: Array, clean: Array) -> Array:
-        """Return the logarithm of the density of a positive value."""
+        """Return the logarithm of the density, minus infinity at values that no magnitude has."""
         xp, variance = namespace(clean), self.sigma**2
-        product = noisy * clean / variance
-        bessel = _scaled_bessel(product)[0]
-        return xp.log(noisy / variance) - (noisy - clean) ** 2 / (2 * variance) + xp.log(bessel)
+        above = noisy.clip(tiny(noisy))
+        bessel = _scaled_bessel(above * clean / variance)[0]
+        # a clean value below zero, as a network may give, is as likely as its magnitude
+        log = xp.log(above / variance) - (above - abs(clean)) ** 2 / (2 * variance) + xp.log(bessel)
+        return xp.where(noisy > 0, log, 0 * log - math.inf)
 
     def correct(self, mean: Array) -> Array:
         """Return the clean value whose noisy values have this mean: the bias of the magnitude is removed.
@@ -99,7 +101,7 @@ class Rician(NoiseModel):
 
 
 def _scaled_bessel(x: Array) -> tuple[Array, Array]:
-    """exp(-x) I0(x) and exp(-x) I1(x)."""
+    """exp(-|x|) I0(x) and exp(-|x|) I1(x)."""
     xp = namespace(x)
     if xp is np:
         return scipy.special.i0e(x), scipy.special.i1e(x)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hush.defects import without_impulses
-from hush.noise._check import demand, either, outer
+from hush.noise._check import demand, either, log_normal_vector, outer, replaced
 from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
@@ -58,9 +59,14 @@ class SaltPepper(NoiseModel):
         return mean, (1 - self.p) * (cov + outer(mu)) + self.p * self.peak**2 / 2 + 0 * cov - outer(mean)
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
-        """Return the clean value's mean and covariance: a pixel at 0 or the peak in all channels was lost."""
+        """Return the clean value's mean and covariance: at 0 or the peak, replaced is weighed against untouched.
+
+        Clean values are taken as rounded to peak / 255, so that an exact 0 has a probability.
+        """
         low, high = abs(noisy).sum(-1) == 0, abs(noisy - self.peak).sum(-1) == 0
-        lost = 1.0 * (low | high)[..., None]
+        level = self.peak / 255
+        untouched = log_normal_vector(noisy - mu, cov, level**2 / 12) + mu.shape[-1] * math.log(level)
+        lost = (1.0 * (low | high))[..., None] * replaced(self.p, untouched + math.log(2))
         return either(lost, (mu, cov), (noisy, 0 * cov))
 
     @classmethod

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hush.noise import _blocks
-from hush.noise._check import demand
+from hush.noise._check import demand, log_normal
 from hush.noise._model import Estimate, NoiseModel, diagonal, namespace
 
 Array = Any
@@ -57,8 +56,7 @@ class Speckle(NoiseModel):
 
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density."""
-        variance = (self.sigma / self.peak * clean) ** 2 + 1e-12 * self.peak**2
-        return -0.5 * ((noisy - clean) ** 2 / variance + namespace(variance).log(2 * math.pi * variance))
+        return log_normal(noisy, clean, (self.sigma / self.peak * clean) ** 2 + 1e-12 * self.peak**2)
 
     @classmethod
     def from_points(cls, points: _blocks.Points, line: _blocks.Line) -> Speckle | None:

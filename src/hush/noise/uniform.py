@@ -10,7 +10,7 @@ import numpy as np
 
 from hush.noise._blocks import level_estimate
 from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace
+from hush.noise._model import Estimate, NoiseModel, namespace, tiny
 
 Array = Any
 
@@ -47,8 +47,9 @@ class Uniform(NoiseModel):
 
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density, minus infinity outside."""
+        xp, width = namespace(clean), 2 * self.s + 0 * clean
         inside = abs(noisy - clean) <= self.s
-        return namespace(clean).where(inside, 0 * clean - math.log(2 * self.s), 0 * clean - math.inf)
+        return xp.where(inside, -xp.log(width + tiny(width)), 0 * clean - math.inf)
 
     @classmethod
     def estimate(cls, image: Array) -> Estimate:
