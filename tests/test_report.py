@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+import hush
 from hush.denoiser import Result
 from hush.errors import HushError
 from hush.image import Image
@@ -393,3 +394,12 @@ def test_the_page_works_in_a_browser(tmp_path, large):
     assert report["errors"] == [] and report["sizes"]
     assert report["shown"][-4:] == [0, 1, 2, 3]
     assert len(base64.b64decode(re.search(r'id="before"[^>]*base64,([^"]+)', dom)[1])) > 1000
+
+
+def test_the_page_names_the_method_that_auto_chose(tmp_path: Path) -> None:
+    image = Image(np.random.default_rng(0).normal(100, 20, (64, 64)).astype(np.float32), "YX")
+    collect(tmp_path / "r", image, hush.Auto().fit(image).run(image), command="hush denoise a.tif")
+    page(tmp_path / "r", tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert "BM3D removed noise" in text
+    assert "Gaussian noise of standard deviation" in text

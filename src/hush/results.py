@@ -53,7 +53,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
     chosen, views = _choose(noisy, result.image)
     windows = _windows([pairs[len(pairs) // 2] for pairs in chosen.values()], views)
     info, medical = result.info, bool(noisy.meta.get("medical"))
-    method, about = _method(str(info.get("method") or "This method"))
+    method, about = _method(str(info.get("chosen") or info.get("method") or "This method"))
     channels, sets = [], []
     for number, pairs in chosen.items():
         channel, pictures = _channel(folder, number, pairs, windows, noisy, str(info.get("method")))
