@@ -284,6 +284,7 @@ def test_compare_and_bench(run: Run, tmp_path: Path, recipe: Path, noisy: np.nda
     code, out, _ = run("bench", recipe, *how)
     assert code == 0
     assert out.strip() in (tmp_path / "t.md").read_text()
+    assert (tmp_path / "r/recipe.toml").read_text() == RECIPE
     page = (tmp_path / "r/page.html").read_text()
     assert page.count("data:image/png") == 8
     assert "<td>median</td>" in page

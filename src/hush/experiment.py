@@ -72,6 +72,17 @@ def names() -> list[str]:
     return sorted(file.name[:-5] for file in files("hush").joinpath("recipes").iterdir() if file.name.endswith(".toml"))
 
 
+def source(name: str) -> str:
+    """Return the text of a recipe: a shipped one by name, or a file."""
+    if not name.endswith(".toml") and name not in names():
+        raise unknown("recipe", name, names())
+    try:
+        path = Path(name) if name.endswith(".toml") else files("hush").joinpath("recipes", f"{name}.toml")
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise HushError(f"the recipe {name} cannot be read: {error.strerror}") from None
+
+
 def load(name: str) -> dict[str, Any]:
     """Read and check a recipe: a shipped one by name, or a file.
 
@@ -81,14 +92,8 @@ def load(name: str) -> dict[str, Any]:
         For an unknown recipe, key, or a file that is no TOML.
     """
     try:
-        if name.endswith(".toml"):
-            text = Path(name).read_text("utf-8")
-        elif name in names():
-            text = files("hush").joinpath("recipes", f"{name}.toml").read_text("utf-8")
-        else:
-            raise unknown("recipe", name, names())
-        recipe = tomllib.loads(text)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        recipe = tomllib.loads(source(name))
+    except tomllib.TOMLDecodeError as error:
         raise HushError(f"the recipe {name} cannot be read: {error}") from None
     _check("", recipe)
     for part in ("data", "noise", "method"):

@@ -141,6 +141,7 @@ def bench(
             export=export_noise,
             progress=progress,
         )
+    (folder / "recipe.toml").write_text(experiment.source(name), "utf-8")
     text = as_table(rows, recipe)
     bench_page(folder, recipe, text)
     click.echo(text)
