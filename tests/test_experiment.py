@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -117,6 +118,17 @@ def test_changed_recipes_and_missing_data_are_refused(recipe: Path) -> None:
             experiment.load(str(recipe))
     with pytest.raises(HushError, match="no recipe 'clasical'; did you mean 'classical'"):
         experiment.load("clasical")
+
+
+def test_peers_are_rows_where_they_are_installed(recipe: Path) -> None:
+    item = next(experiment.items(experiment.load(str(recipe)), "smoke", recipe.parent / "data"))
+    before = hush.psnr(item.noisy, item.clean, 255)
+    for peer in ("skimage-nlm", "skimage-tv", "skimage-wavelet"):
+        row = studies.denoise(item, {"peer": peer, "settings": {"sigma": "known"}}, {})
+        assert row["psnr"] > before + 1, peer
+    assert "did you mean 'bm3d'" in studies.denoise(item, {"peer": "bm3", "settings": {}}, {})["error"]
+    if importlib.util.find_spec("careamics") is None:
+        assert "careamics" in studies.denoise(item, {"peer": "careamics", "settings": {}}, {})["error"]
 
 
 def test_shipped_recipes_are_sound() -> None:

@@ -18,6 +18,7 @@ from hush.experiment import Item
 from hush.image import Array, Image
 from hush.metrics import fit_gain, psnr, ssim
 from hush.noise import parse
+from hush.peers import run_peer
 from hush.stabilise import Stabiliser
 
 Row = dict[str, Any]
@@ -37,7 +38,9 @@ def denoise(item: Item, method: Row, recipe: Row) -> Row:
     settings = {key: _known(value, item) for key, value in method["settings"].items()}
     begun = time.perf_counter()
     try:
-        clean = _peer(method["peer"], item, settings) if "peer" in method else _own(method["name"], item, settings)
+        clean = (
+            run_peer(method["peer"], item.noisy, settings) if "peer" in method else _own(method["name"], item, settings)
+        )
     except (HushError, ImportError) as error:
         return {"error": str(error)}
     seconds = time.perf_counter() - begun
@@ -64,26 +67,6 @@ def _known(value: Any, item: Item) -> Any:
         return value
     model = parse(item.noise.removesuffix(" (8 bit)")).draw(np.random.default_rng(0))
     return float(model.parameters["sigma"])
-
-
-def _peer(name: str, item: Item, settings: Row) -> Array:
-    """Run somebody else's program on the same noisy image."""
-    noisy, sigma = item.noisy, float(settings.get("sigma", 0))
-    if name == "noisy":
-        return noisy
-    if name == "bm3d":
-        import bm3d
-
-        return np.asarray(bm3d.bm3d(noisy, sigma), np.float32).reshape(noisy.shape)
-    from skimage import restoration
-
-    if name == "skimage-nlm":
-        return restoration.denoise_nl_means(noisy, 5, 6, 0.8 * sigma, sigma=sigma, fast_mode=True)
-    if name == "skimage-tv":
-        return restoration.denoise_tv_chambolle(noisy / 255, weight=0.8 * sigma / 255) * 255  # type: ignore[no-untyped-call]
-    if name == "skimage-wavelet":
-        return restoration.denoise_wavelet(noisy, sigma, rescale_sigma=False)
-    raise unknown("peer", name, ["noisy", "bm3d", "skimage-nlm", "skimage-tv", "skimage-wavelet"])
 
 
 def denoise_table(rows: Sequence[Row], recipe: Row) -> str:
