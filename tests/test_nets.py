@@ -7,7 +7,8 @@ import torch
 
 from hush.errors import HushError
 from hush.machine import body_precision, precision_of
-from hush.nets.unet import MaxBlurPool, UNet
+from hush.nets._parts import MaxBlurPool
+from hush.nets.unet import UNet
 
 VARIANTS: list[dict[str, Any]] = [
     {},

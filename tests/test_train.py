@@ -187,6 +187,6 @@ def test_patches_come_from_large_images_more_often_and_mark_what_is_padding() ->
 
 def test_patches_and_targets_are_cut_at_the_same_places() -> None:
     image = np.random.default_rng(0).normal(size=(1, 40, 30)).astype(np.float32)
-    batch = Patches([image], (8, 8), Scale((0.0,), (1.0,)), targets=[2 * image]).batch(9, np.random.default_rng(1))
+    batch = Patches([image], (8, 8), Scale((0.0,), (1.0,)), targets=[[2 * image]]).batch(9, np.random.default_rng(1))
     assert batch.target is not None
     torch.testing.assert_close(batch.target, 2 * batch.noisy)

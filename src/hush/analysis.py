@@ -20,6 +20,7 @@ from hush.noisereport import ChannelNoise, NoiseReport, recommend, verdict
 
 PLANES = 8  # of a channel that are looked at
 WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
+WRONG = 2.0  # factor between the variance that was said and the one found, from which on there is a doubt
 CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
@@ -260,8 +261,26 @@ def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     sigma = float(values.get("sigma", 0.0 if gain else level) or 0.0)
     offset = float(values.get("offset") or 0.0)
     interval = {"a": (a, a), "level": (level, level)}
+    doubt = _doubt(found, model)
     return dataclasses.replace(
-        found, kind=kind, gain=gain, offset=offset, sigma=sigma, a=a, b=b, interval=interval, said=True
+        found, kind=kind, gain=gain, offset=offset, sigma=sigma, a=a, b=b, interval=interval, said=True, doubt=doubt
+    )
+
+
+def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
+    """Say where the noise that was said is far from what was found: a wrong model costs decibels."""
+    if found.kind == "none" or len(found.points) < 4 or not model.pixelwise:
+        return ""
+    ends = np.quantile([point[0] for point in found.points], [0.05, 0.95])
+    said = model.moments(ends[:, None])[1][:, 0]
+    seen = np.maximum(found.a * ends + found.b, 1e-3 * found.level**2)
+    factors = np.maximum(said, 1e-12) / seen
+    worst = int(np.argmax(np.abs(np.log(factors))))
+    if 1 / WRONG < factors[worst] < WRONG:
+        return ""
+    return (
+        f"{model} was said, but at brightness {ends[worst]:.4g} the noise found has the variance {seen[worst]:.4g}, "
+        f"not {said[worst]:.4g}: it looks like {found.model}"
     )
 
 

@@ -21,7 +21,8 @@ class Work:
     Attributes
     ----------
     function : callable
-        Piece of shape (C, [Z,] Y, X) in the image's dtype, all of it finite -> floats in image units.
+        Piece of shape (C, [Z,] Y, X) in the image's dtype, all of it finite -> floats in image units, or a
+        tuple of them and of their standard deviation.
     tile : tuple of int
         Size of what one call writes.
     margin, multiple : int
@@ -30,7 +31,7 @@ class Work:
         Tiles that are worked on at once.
     """
 
-    function: Callable[[Array], Array]
+    function: Callable[[Array], Array | tuple[Array, ...]]
     tile: tuple[int, ...]
     margin: int
     multiple: int
@@ -44,6 +45,7 @@ def apply(
     out: Array | None,
     info: dict[str, Any],
     done: Callable[[int, int], None] | None = None,
+    std: Array | None = None,
 ) -> Image:
     """Denoise all planes of an image.
 
@@ -61,6 +63,8 @@ def apply(
         Its ``warnings`` are added to.
     done : callable, optional
         (tile, tiles) after every tile.
+    std : array of float32, optional
+        Writable, of the image's shape, for the standard deviation; the functions give one then.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def apply(
             done(count, total)
 
     for plane, plan in zip(planes, plans, strict=True):
-        _one_plane(plane, works[plane.channel], plan, image.data, clean, settings.strength, info, ticked)
+        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), settings.strength, info, ticked)
     return replace(image, data=clean)
 
 
@@ -99,27 +103,36 @@ def _one_plane(
     work: Work | None,
     plan: Sequence[tiles.Tile],
     noisy: Array,
-    clean: Array,
+    results: tuple[Array, Array | None],
     strength: float,
     info: dict[str, Any],
     ticked: Callable[[], None],
 ) -> None:
+    clean, std = results
     source, target = plane.view(noisy), plane.view(clean)
+    spread = None if std is None else plane.view(std)
     if work is None:
         warn(info, "the image is constant: it is given back unchanged")
         target[...] = source
+        if spread is not None:
+            spread[...] = 0
         return
     filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
     if valid is not None:
         warn(info, f"{valid.size - np.count_nonzero(valid)} pixels are NaN or infinite: they stay so")
 
-    def function(piece: Array, region: tiles.Region) -> Array:
+    def function(piece: Array, region: tiles.Region) -> Any:
         piece = np.asarray(piece)
         original = piece if valid is None else source[(slice(None), *region)]
-        result = work.function(piece)
+        made = work.function(piece)
+        result, *more = made if isinstance(made, tuple) else (made,)
         if strength < 1:
             result = original + strength * (result - original)
         result = cast(result, clean.dtype)
-        return result if valid is None else np.where(np.isfinite(original), result, original)
+        if valid is not None:
+            result = np.where(np.isfinite(original), result, original)
+        if spread is None:
+            return result
+        return result, (more[0] if valid is None else np.where(np.isfinite(original), more[0], np.nan))
 
-    tiles.run(function, filled, plan, target, ticked, work.workers)
+    tiles.run(function, filled, plan, target if spread is None else (target, spread), ticked, work.workers)

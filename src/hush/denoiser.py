@@ -94,6 +94,11 @@ class Denoiser:
         return {name: getattr(self, name) for name in self.settings_of()}
 
     @property
+    def uncertain(self) -> bool:
+        """Whether it gives a standard deviation a pixel."""
+        return False
+
+    @property
     def method(self) -> str:
         """The public name: the name of the file."""
         return type(self).__module__.rpartition(".")[2]

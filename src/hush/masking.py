@@ -7,6 +7,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def hide_pixels(
@@ -70,6 +71,52 @@ def error_at(where: Tensor, predicted: Tensor, noisy: Tensor, valid: Tensor | No
         where = where & valid
     error = (predicted - noisy).square() * where
     return error.sum() / (where.sum().clamp(min=1) * noisy.shape[1])
+
+
+def error_everywhere(predicted: Tensor, target: Tensor | None, valid: Tensor | None = None) -> Tensor:
+    """Mean squared error to a target at all pixels that were measured.
+
+    Parameters
+    ----------
+    predicted, target : Tensor, shape (B, C, [Z,] Y, X)
+    valid : Tensor of bool or None, shape (B, 1, [Z,] Y, X)
+    """
+    if target is None:
+        raise TypeError("there is no target: the images were not given in pairs")
+    if valid is None:
+        return (predicted - target).square().mean()
+    return error_at(valid, predicted, target)
+
+
+def grid_phase(shape: Sequence[int], width: int, phase: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return the pixels of one phase of a grid of `width`, shape (1, 1, [Z,] Y, X): every pixel is in one phase.
+
+    Examples
+    --------
+    >>> grid_phase((2, 4), 2, 1)[0, 0].int().tolist()
+    [[0, 1, 0, 1], [0, 0, 0, 0]]
+    """
+    where = torch.ones((1, 1, *shape), dtype=torch.bool, device=device)
+    for axis in reversed(range(len(shape))):
+        phase, rest = divmod(phase, width)
+        line = torch.arange(shape[axis], device=device) % width == rest
+        where = where & line.reshape(-1, *(1,) * (len(shape) - 1 - axis))
+    return where
+
+
+def between(x: Tensor) -> Tensor:
+    """Return the weighted mean of the direct and diagonal neighbours of every pixel, without the pixel."""
+    ndim, channels = x.ndim - 2, x.shape[1]
+    line = torch.tensor([0.5, 1.0, 0.5], dtype=x.dtype, device=x.device)
+    kernel = line
+    for _ in range(ndim - 1):
+        kernel = kernel[..., None] * line
+    kernel[(1,) * ndim] = 0
+    kernel = kernel.expand(channels, 1, *kernel.shape)
+    convolve = functional.conv2d if ndim == 2 else functional.conv3d
+    weight = convolve(torch.ones_like(x[:1]), kernel, padding=1, groups=channels)
+    total: Tensor = convolve(x, kernel, padding=1, groups=channels)
+    return torch.where(weight > 0, total / weight.clip(1e-6), x)
 
 
 def _values(at: Sequence[Tensor]) -> tuple[Tensor | slice, ...]:

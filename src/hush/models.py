@@ -14,11 +14,13 @@ from safetensors.torch import save
 from hush import __version__, registry
 from hush.errors import HushError
 from hush.machine import device_of, memory_format, precision_of
-from hush.netdenoiser import RUN_SETTINGS, NetDenoiser
+from hush.netdenoiser import NetDenoiser
 from hush.patches import Scale
 from hush.train import State
+from hush.trained import RUN_SETTINGS
 
 FORMAT = 1
+HISTORY = ("step", "steps", "losses", "validation", "best", "stopped")
 
 
 def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = False) -> None:
@@ -51,8 +53,9 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
         "trained": [net is not None for net in denoiser.nets_],
         "axes": denoiser.axes_,
         "precision": denoiser.precision_,
+        "learned": denoiser.learned_,
         "versions": {"hush": __version__, "torch": torch.__version__},
-        "history": [{"steps": state.steps, "losses": state.losses} for state in denoiser.history_],
+        "history": [{key: vars(state)[key] for key in HISTORY} for state in denoiser.history_],
     }
     tensors = {
         f"{index}/{key}": value.detach().cpu().contiguous()
@@ -102,12 +105,14 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
         model.precision_ = precision_of(model.device_, model.precision, model.ndim)
         model.axes_ = note["axes"]
         model.scales_ = [Scale(tuple(s["mean"]), tuple(s["std"])) for s in note["normalisation"]]
-        model.history_ = [State(step=h["steps"], steps=h["steps"], losses=h["losses"]) for h in note["history"]]
+        model.learned_ = note["learned"]
+        model.history_ = [State(**history) for history in note["history"]]
         model.nets_ = []
         for index, trained in enumerate(note["trained"]):
             net = None
             if trained:
                 net = model.build(len(model.scales_[index].mean), model.ndim)
+                model.equip(net, index)
                 mine = {k.partition("/")[2]: v for k, v in tensors.items() if k.startswith(f"{index}/")}
                 net.load_state_dict(mine)
                 net = net.to(model.device_).eval()

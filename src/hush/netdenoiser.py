@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush import __version__
-from hush.apply import Work, apply
+from hush import registry
 from hush.checkpoint import Checkpoint, digest
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand
-from hush.errors import HushError
-from hush.image import Array, Image, as_image
-from hush.machine import body_precision, device_of, memory_format, peak_memory_mb, precision_of
-from hush.nets.unet import UNet
-from hush.patches import AUGMENT, Batch, Patches, Scale, scale_of
-from hush.prediction import mean_over_symmetries, pad_end, tile_side
-from hush.train import Schedule, State, Trainer
+from hush.denoiser import Images, Report, as_images, demand
+from hush.errors import HushError, unknown
+from hush.fitting import Learned, Task, learn
+from hush.image import Array, Image
+from hush.machine import device_of, precision_of
+from hush.noise import Noise, parse
+from hush.patches import AUGMENT, Batch, Patches, Scale
+from hush.train import Schedule, State
+from hush.trained import RUN_SETTINGS, Trained
+from hush.trainset import Partner, Scene, measure, patches_of, scene_of, split
 
-RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", "strength")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a network needs to know of the whole image, prepared once an image and never once a tile."""
-
-    scale: Scale
+PARTNER: dict[str, Partner] = {"noisy": "none", "noisy pairs": "noisy", "noisy and clean": "clean"}
 
 
 @dataclass(kw_only=True, eq=False)
-class NetDenoiser(Denoiser):
+class NetDenoiser(Trained):
     """A learned method: it answers `build`, `loss`, and where needed `prepare` and `predict`.
 
     Parameters
@@ -53,16 +45,21 @@ class NetDenoiser(Denoiser):
         Memory of the averaged weights; see `hush.train.Schedule`.
     augment : {"all", "flips", "none"}
         Turns and flips of the patches.
+    simulate : str or None
+        The images to learn from are clean, and this noise (``"gaussian:sigma=5..50"``, image units) is put on
+        them, drawn anew for every patch.
+    validation : float
+        Share of the files that is held out (of a single file: of its rows); the weights that were best on it
+        are taken.
+    patience : int or None
+        Stop after so many of about 50 looks at what is held out without a better one; None: never early.
+    net : str
+        The network, a file of `hush.nets`.
     depth, kernel, maps, norm, residual : see `hush.nets.unet.UNet`
-    device, precision : str or None
-        Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
-    tile : int or None
-        Side of a tile in prediction; None: by the memory there is.
-    tta : bool
-        Mean over the eight turns and flips of the image: better, at eight times the cost.
-    renormalize : bool
-        Measure the normalisation anew on every image instead of using the training set's.
+        `depth` None: the network's own.
     """
+
+    needs: ClassVar[str] = "noisy"
 
     steps: int | None = None
     seconds: float = 20.0
@@ -71,16 +68,15 @@ class NetDenoiser(Denoiser):
     learning_rate: float = 4e-3
     averaging: float = 16.0
     augment: Literal["all", "flips", "none"] = "all"
-    depth: int = 2
+    simulate: str | None = None
+    validation: float = 0.0
+    patience: int | None = None
+    net: str = "unet"
+    depth: int | None = None
     kernel: int = 3
     maps: int = 16
     norm: Literal["batch", "none"] = "batch"
     residual: Literal["none", "input", "smooth"] = "smooth"
-    device: str | None = None
-    precision: Literal["bfloat16", "float32"] | None = None
-    tile: int | None = None
-    tta: bool = False
-    renormalize: bool = False
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -89,12 +85,17 @@ class NetDenoiser(Denoiser):
         demand(self.seconds > 0, "seconds", self.seconds, "more than 0")
         for name in ("batch", "maps", "learning_rate", "averaging"):
             demand(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
-        demand(0 <= self.depth <= 6, "depth", self.depth, "0 to 6")
+        if self.net not in registry.names("nets"):
+            raise unknown("net", self.net, registry.names("nets"))
+        deepest = 6 if registry.module("nets", self.net).grid(1) > 1 else 40
+        demand(self.depth is None or 0 <= self.depth <= deepest, "depth", self.depth, f"0 to {deepest}")
         demand(self.kernel > 0 and self.kernel % 2 == 1, "kernel", self.kernel, "an odd number")
-        demand(
-            self.patch > 0 and self.patch % 2**self.depth == 0, "patch", self.patch, f"a multiple of {2**self.depth}"
-        )
-        demand(self.tile is None or self.tile > 0, "tile", self.tile, "1 or more, or none")
+        demand(self.patch > 0 and self.patch % self.grid == 0, "patch", self.patch, f"a multiple of {self.grid}")
+        demand(0 <= self.validation <= 0.5, "validation", self.validation, "0 (nothing is held out) to 0.5")
+        demand(self.patience is None or self.patience > 0, "patience", self.patience, "1 or more, or none")
+        demand(self.patience is None or self.validation > 0, "patience", self.patience, "none without validation")
+        if self.simulate is not None:
+            parse(self.simulate)
         demand(self.augment in AUGMENT, "augment", self.augment, ", ".join(AUGMENT))
 
     def expectation(self, images: Sequence[Image], models: int = 1) -> str:
@@ -109,26 +110,28 @@ class NetDenoiser(Denoiser):
 
     # What a method answers -------------------------------------------------------------------
 
-    def build(self, channels: int, ndim: int) -> nn.Module:
-        """Return the network for so many channels; by default a U-Net."""
-        return self.unet(channels, ndim, residual=self.residual)
+    @property
+    def grid(self) -> int:
+        """The pooling grid of the network."""
+        return int(registry.module("nets", self.net).grid(self.depth))
 
-    def unet(self, channels: int, ndim: int, **variant: Any) -> UNet:
-        """Return a U-Net of this method's settings."""
-        sizes: dict[str, Any] = {"depth": self.depth, "kernel": self.kernel, "maps": self.maps, "norm": self.norm}
-        return UNet(channels, channels, ndim=ndim, **sizes, **variant)
+    def build(self, channels: int, ndim: int) -> nn.Module:
+        """Return the network for so many channels; by default the one of `net`."""
+        return self.network(channels, channels, ndim)
+
+    def network(self, inputs: int, outputs: int, ndim: int, net: str | None = None, **variant: Any) -> nn.Module:
+        """Return a network of this method's settings, `variant` instead of some of them."""
+        names = ("depth", "kernel", "maps", "norm", "residual")
+        settings = {name: getattr(self, name) for name in names} | variant
+        try:
+            made: nn.Module = registry.get("nets", net or self.net)(inputs, outputs, ndim=ndim, **settings)
+        except (TypeError, ValueError) as error:
+            raise HushError(f"net {net or self.net} cannot be built for {self.method}: {error}") from None
+        return made
 
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         """Return what is minimised: this is the method."""
         raise TypeError(f"{type(self).__name__} has no loss")
-
-    def prepare(self, net: nn.Module, image: Image, scale: Scale) -> Context:
-        """Return what `predict` needs of the whole image."""
-        return Context(scale)
-
-    def predict(self, net: nn.Module, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
-        """Return mean and variance (or None) for normalised input (B, C, [Z,] Y, X)."""
-        return net(x), None
 
     # Learning --------------------------------------------------------------------------------
 
@@ -140,6 +143,7 @@ class NetDenoiser(Denoiser):
         checkpoint: Path | None = None,
         resume: bool = False,
         progress: Report | None = None,
+        start: NetDenoiser | None = None,
     ) -> Self:
         """Learn from noisy images.
 
@@ -155,11 +159,13 @@ class NetDenoiser(Denoiser):
             Continue from `checkpoint` if it is there.
         progress : callable, optional
             (network, networks, step, steps, loss) after every step.
+        start : NetDenoiser, optional
+            A trained model whose weights and normalisation are the beginning (fine-tuning).
 
         Returns
         -------
         self
-            With ``nets_`` (one a channel), ``scales_``, ``axes_``, ``history_``.
+            With ``nets_`` (one a channel), ``lasts_``, ``scales_``, ``axes_``, ``history_``.
 
         Raises
         ------
@@ -167,70 +173,99 @@ class NetDenoiser(Denoiser):
             When the images do not fit together or are too small to learn from.
         """
         self.check()
-        noisy = as_images(images)
-        clean = as_images(targets) if targets is not None else None
-        networks, channels = self._layout(noisy)
+        inputs = as_images(images)
+        others = as_images(targets) if targets is not None and self._partner != "none" else [None] * len(inputs)
+        if len(others) != len(inputs):
+            raise HushError(f"there are {len(inputs)} images and {len(others)} targets: each needs one")
+        networks, channels = self._layout(inputs)
         self.device_ = device_of(self.device)
         self.precision_ = precision_of(self.device_, self.precision, self.ndim)
-        self.axes_ = noisy[0].axes
+        self.axes_ = inputs[0].axes
         self.nets_: list[nn.Module | None] = []
+        self.lasts_: list[nn.Module | None] = []
         self.scales_: list[Scale] = []
         self.history_: list[State] = []
-        keeper = Checkpoint(checkpoint, self._identity(noisy), resume) if checkpoint else None
+        self.learned_: dict[str, Any] = {}  # plain values, kept with the model
+        self.get_ready(inputs)
+        identity = self._identity([image for image in (*inputs, *others) if image is not None])
+        keeper = Checkpoint(checkpoint, identity, resume) if checkpoint else None
         for network in range(networks):
-            views = [view for image in noisy for view in self._views(image, network)]
-            pairs = [view for image in clean for view in self._views(image, network)] if clean else None
-            try:
-                scale = scale_of(views)
-            except ValueError as error:
-                raise HushError(f"nothing to learn from: {error}") from None
-            self.scales_.append(scale.without_zero())
-            if not any(scale.std):  # a constant image has no noise: it is given back as it is
-                self.nets_.append(None)
-                self.history_.append(State(steps=0))
-                continue
-            patches = Patches(views, self._patch_shape(views), scale.without_zero(), self.augment, pairs)
 
             def report(step: int, steps: int, loss: float, network: int = network) -> None:
                 if progress is not None:
                     progress(network, networks, step, steps, loss)
 
-            net, state = self._train(network, networks, channels, patches, keeper, report)
-            self.nets_.append(net)
-            self.history_.append(state)
+            pairs = list(zip(inputs, others, strict=True))
+            learned = self._learn(network, networks, channels, pairs, keeper, report, start)
+            self.nets_.append(learned.net if learned else None)
+            self.lasts_.append(learned.last if learned else None)
+            self.history_.append(learned.state if learned else State(steps=0))
         return self
 
-    def _train(
-        self, network: int, networks: int, channels: int, patches: Patches, keeper: Checkpoint | None, report: Any
-    ) -> tuple[nn.Module, State]:
-        """Train one network, or take it from the checkpoint where it is finished or half done."""
-        torch.manual_seed(self.seed * 1009 + network)
-        layout = memory_format(self.ndim)
-        net = self.build(channels, self.ndim).to(self.device_)
-        net = net.to(memory_format=layout)  # type: ignore[call-overload]
-        average = copy.deepcopy(net).requires_grad_(False)
-        schedule = Schedule(self.steps, self.seconds / networks, self.learning_rate, self.averaging)
-        trainer = Trainer(net, average, schedule)
-        rng = torch.Generator(self.device_)
+    def get_ready(self, images: Sequence[Image]) -> None:
+        """Find out what the loss must know before training, for a method that needs it; keep it in ``learned_``."""
 
-        if keeper is not None:
-            keeper.restore(str(network), trainer)
+    def equip(self, net: nn.Module, network: int) -> None:
+        """Give a network that was built what it must know beside its weights, from ``learned_``."""
 
-        def loss(net: nn.Module, step: int) -> Tensor:
-            # random numbers belong to the step, so that a resumed run draws the same ones
-            batch = patches.batch(self.batch, np.random.default_rng([self.seed, network, step]), self.device_)
-            rng.manual_seed((self.seed * 1009 + network) * 1_000_003 + step)
-            batch = Batch(batch.noisy.contiguous(memory_format=layout), batch.valid, batch.target)
-            with body_precision(self.device_, self.precision_):
-                return self.loss(net, batch, rng)
+    def settle(self, net: nn.Module, network: int, patches: Patches) -> None:
+        """Do what a method needs after training."""
 
-        def save(now: bool) -> None:
-            if keeper is not None and (now or keeper.due):
-                keeper.store(str(network), trainer)
+    @property
+    def _partner(self) -> Partner:
+        return PARTNER[self.needs]
 
-        trainer.run(loss, save, report)
-        save(True)
-        return average.eval(), trainer.state
+    @property
+    def _made(self) -> Noise | None:
+        """The noise that is put on clean images."""
+        return None if self.simulate is None else parse(self.simulate)
+
+    def _learn(
+        self,
+        network: int,
+        networks: int,
+        channels: int,
+        pairs: Sequence[tuple[Image, Image | None]],
+        keeper: Checkpoint | None,
+        report: Any,
+        start: NetDenoiser | None,
+    ) -> Learned | None:
+        """Train one network; None for a constant image: it has no noise, and is given back as it is."""
+        how: tuple[Any, ...] = (network, self.ndim, self.joint_channels, self._partner, self._made is not None)
+        scenes = [scene_of(image, target, *how) for image, target in pairs]
+        kept, held = split(scenes, self.validation, self.seed)
+        scale = start.scales_[network] if start else measure(kept, self._made, self.seed)
+        self.scales_.append(scale.without_zero())
+        if not any(scale.std):
+            return None
+        size = self._patch_shape([view for scene in kept for view in scene.views])
+        source, aside = self.sources(kept, held, size, self.scales_[-1])
+        time = self.seconds / networks
+        schedule = Schedule(self.steps, time, self.learning_rate, self.averaging, patience=self.patience)
+        task = Task(network, self.seed, self.batch, self.ndim, self.device_, self.precision_, schedule)
+        learned = learn(task, lambda: self._begin(network, channels, start), self.loss, source, aside, keeper, report)
+        self.settle(learned.net, network, source)
+        return learned
+
+    def sources(
+        self, kept: Sequence[Scene], held: Sequence[Scene], size: Sequence[int], scale: Scale
+    ) -> tuple[Patches, Patches | None]:
+        """Return what patches to learn from, and what those held out, are drawn from."""
+        partner = self._partner if self._made is not None else "none"
+        source = patches_of(kept, size, scale, self.augment, self._made, partner)
+        return source, patches_of(held, size, scale, "none", self._made, partner) if held else None
+
+    def _begin(self, network: int, channels: int, start: NetDenoiser | None) -> nn.Module:
+        """The network before training: drawn, or with the weights of a trained model."""
+        net = self.build(channels, self.ndim)
+        self.equip(net, network)
+        trained = start.nets_[network] if start else None
+        if trained is not None:
+            try:
+                net.load_state_dict(trained.state_dict())
+            except RuntimeError as error:
+                raise HushError(f"the model's weights do not fit: {str(error).splitlines()[0]}") from None
+        return net
 
     def _identity(self, images: Sequence[Image]) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
@@ -251,100 +286,10 @@ class NetDenoiser(Denoiser):
             raise HushError("an image of so few pixels can be denoised with a trained model, but not learned from")
         return kinds.pop()
 
-    def _networks(self, image: Image) -> int:
-        return 1 if self.joint_channels else image.channels
-
-    def _views(self, image: Image, network: int) -> list[Array]:
-        planes = image.planes(self.ndim, self.joint_channels)
-        return [plane.view(image.data) for plane in planes if plane.channel == network]
-
     def _patch_shape(self, views: Sequence[Array]) -> tuple[int, ...]:
         """Shape of a patch: on the pooling grid, and no larger than most of the images."""
-        grid = 2**self.depth
+        grid = self.grid
         half = self.patch // 2  # a volume has many more neighbours: as many patches fit into the time only if smaller
         wanted = (self.patch, self.patch) if self.ndim == 2 else (half // 2, half, half)
         usual = np.median([view.shape[1:] for view in views], axis=0).astype(int).tolist()
         return tuple(max(grid, min(a, b) // grid * grid) for a, b in zip(wanted, usual, strict=True))
-
-    # Applying --------------------------------------------------------------------------------
-
-    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
-        """Denoise an image tile by tile.
-
-        Parameters
-        ----------
-        image : Image or array
-            With the same channels as the training images.
-        out : array, optional
-            Writable, of the image's shape and dtype, for streaming.
-        done : callable, optional
-            (tile, tiles) after every tile.
-
-        Returns
-        -------
-        Result
-        """
-        self.check()
-        if not hasattr(self, "nets_"):
-            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first, or load a model")
-        noisy = as_image(image)
-        self._fits(noisy)
-        begun = time.perf_counter()
-        info: dict[str, Any] = {"warnings": []}
-        works = [self._work(noisy, network) for network in range(len(self.nets_))]
-        clean = apply(noisy, works, self, out, info, done)
-        info |= self._info(noisy, time.perf_counter() - begun)
-        return Result(clean.with_meta(hush={"version": __version__, "method": self.method}), None, info)
-
-    def _work(self, image: Image, network: int) -> Work | None:
-        """What is done to a piece of the image by one network; None where there is nothing to remove."""
-        net = self.nets_[network]
-        if net is None:
-            return None
-        scale = self.scales_[network]
-        if self.renormalize:
-            scale = scale_of(self._views(image, network)).without_zero()
-        context = self.prepare(net, image, scale)
-        margin, multiple = int(net.margin), int(net.multiple)  # type: ignore[arg-type]
-
-        def function(piece: Array) -> Array:
-            x = torch.from_numpy(context.scale.normalise(piece))[None].to(self.device_)
-            y = self._forward(net, pad_end(x, multiple), context)
-            inside = tuple(slice(0, size) for size in piece.shape[1:])
-            return context.scale.restore(y[0].cpu().numpy()[(slice(None), *inside)], piece)
-
-        side = (self.tile,) * self.ndim if self.tile else tile_side(self.ndim, margin, self.maps)
-        return Work(function, side, margin, multiple)
-
-    @torch.inference_mode()
-    def _forward(self, net: nn.Module, x: Tensor, context: Context) -> Tensor:
-        x = x.contiguous(memory_format=memory_format(self.ndim))
-        with body_precision(self.device_, self.precision_):
-            if self.tta:
-                return mean_over_symmetries(lambda turned: self.predict(net, turned, context)[0], x)
-            return self.predict(net, x, context)[0]
-
-    def _fits(self, image: Image) -> None:
-        wanted = len(self.nets_)
-        if self._networks(image) != wanted:
-            raise HushError(f"the model has {wanted} channels and the image has {self._networks(image)}")
-        samples = image.samples(self.joint_channels)
-        for scale in self.scales_:
-            if len(scale.mean) != samples:
-                raise HushError(f"the model was trained on {len(scale.mean)} samples a pixel, the image has {samples}")
-
-    def _info(self, image: Image, seconds: float) -> dict[str, Any]:
-        steps = [state.steps for state in self.history_]
-        return {
-            "method": self.method,
-            "settings": self.settings,
-            "seed": self.seed,
-            "steps": steps[0] if len(set(steps)) == 1 else steps,
-            "seconds": round(seconds + sum(state.seconds for state in self.history_), 3),
-            "device": self.device_,
-            "precision": self.precision_,
-            "peak_memory_mb": peak_memory_mb(),
-            "axes": image.axes,
-            "ndim": self.ndim,
-            "loss": [state.losses for state in self.history_],
-        }

@@ -58,6 +58,8 @@ class ChannelNoise:
         Share of blocks that are flat; where it is small, texture may have been taken for noise.
     said : bool
         Whether the user said what noise it is.
+    doubt : str
+        Why what was said may be wrong; empty where nothing speaks against it.
     """
 
     kind: str
@@ -81,6 +83,7 @@ class ChannelNoise:
     points: tuple[tuple[float, float, float], ...] = ()
     flat: float = 0.0
     said: bool = False
+    doubt: str = ""
 
     @property
     def model(self) -> NoiseModel | None:
@@ -130,6 +133,27 @@ class NoiseReport:
         return {"noise": noise, "verdict": self.verdict, "recommendation": self.recommendation}
 
 
+def together(noises: Sequence[ChannelNoise]) -> NoiseModel:
+    """Return one model for channels or images that are taken to share their noise: the median of what was found.
+
+    Parameters
+    ----------
+    noises : sequence of ChannelNoise
+        Those without noise count only when all are.
+    """
+    noisy = [noise for noise in noises if noise.model is not None]
+    if not noisy:
+        spans = [np.ptp([point[0] for point in noise.points]) if noise.points else 1.0 for noise in noises]
+        return Gaussian(1e-3 * float(max(*spans, 1e-6, 1e-6)))
+    special = [noise for noise in noisy if noise.kind in ("rician", "speckle")]
+    if 2 * len(special) > len(noisy):
+        kind = Rician if special[0].kind == "rician" else Speckle
+        return kind(float(np.median([noise.sigma for noise in special])))
+    a, b = (float(np.median([getattr(noise, name) for noise in noisy])) for name in ("a", "b"))
+    level = float(np.median([noise.level for noise in noisy]))
+    return PoissonGaussian.from_line(a, b) if any(noise.gain > 0 for noise in noisy) and a > 0 else Gaussian(level)
+
+
 NAMES = {
     "none": "no noise",
     "gaussian": "Gaussian noise",
@@ -161,6 +185,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     extras += [f"cut off at {one.clipped_low:g}" if one.clipped_low is not None else ""]
     extras += [f"cut off at {one.clipped_high:g}" if one.clipped_high is not None else ""]
     extras += ["little of the image is flat, texture may pass for noise" if 0 < one.flat < 0.02 else ""]
+    extras += [one.doubt]
     several = f" (the noisiest of {len(channels)} channels)" if len(channels) > 1 else ""
     return "; ".join([text + several, *filter(None, extras)]) + "."
 

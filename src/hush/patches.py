@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+
+from hush.noise import Noise
 
 Array = Any
 AUGMENT = ("all", "flips", "none")
@@ -27,11 +29,14 @@ class Batch:
         Pixels that were measured; the others were NaN, infinite or padding. None when all were.
     target : Tensor or None
         The other half of a pair, where the method has one.
+    scale : Scale
+        What brings them back to image units.
     """
 
     noisy: Tensor
     valid: Tensor | None = None
     target: Tensor | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class Scale:
         """Map (C, ...) back to image units, as precise as `like` needs it."""
         mean, std = self._shaped(self.mean, like), self._shaped(self.std, like)
         return array * std + mean
+
+    def spread(self, array: Array) -> Array:
+        """Map a standard deviation (C, ...) back to image units."""
+        return array * np.asarray(self.std, np.float32).reshape(-1, *(1,) * (array.ndim - 1))
 
 
 def scale_of(views: Sequence[Array], limit: int = 1 << 27) -> Scale:
@@ -153,8 +162,14 @@ class Patches:
         Normalisation.
     augment : {"all", "flips", "none"}
         Flips and quarter turns in the plane, flips only (for noise with a direction), or nothing.
-    targets : sequence of array, optional
-        Views of the same shapes, cut at the same places.
+    targets : sequence of sequences of array, optional
+        For each view those of the same shape that may be its target: one is drawn, and cut at the same place.
+    noise : Noise, optional
+        The views are clean: a new draw of this noise is put on every patch.
+    partner : {"none", "noisy", "clean"}
+        With `noise`: the target is a second draw, or the clean patch.
+    chosen : callable, optional
+        (origin, shape) -> bool array: which pixels of a patch count; the others are not valid.
     """
 
     def __init__(
@@ -163,9 +178,13 @@ class Patches:
         size: Sequence[int],
         scale: Scale,
         augment: str = "all",
-        targets: Sequence[Array] | None = None,
+        targets: Sequence[Sequence[Array]] | None = None,
+        noise: Noise | None = None,
+        partner: Literal["none", "noisy", "clean"] = "none",
+        chosen: Callable[[Sequence[int], Sequence[int]], Array] | None = None,
     ) -> None:
         self.views, self.size, self.scale, self.augment, self.targets = views, tuple(size), scale, augment, targets
+        self.noise, self.partner, self.chosen = noise, partner, chosen
         pixels = np.array([view[0].size for view in views], float)
         self.share = np.cumsum(pixels / pixels.sum())
 
@@ -177,30 +196,46 @@ class Patches:
             shape = self.views[which].shape[1:]
             at = [int(rng.integers(max(1, n - s + 1))) for n, s in zip(shape, self.size, strict=True)]
             turn = self._turn(rng)
-            patch, good = self._cut(self.views[which], at)
-            noisy.append(turn(patch))
-            valid.append(turn(good))
-            if self.targets is not None:
-                patch, good = self._cut(self.targets[which], at)
-                target.append(turn(patch))
-                valid[-1] &= turn(good)
+            *patches, good = self._pair(which, at, rng)
+            noisy.append(turn(self._ready(patches[0])))
+            valid.append(turn(self._padded(good)))
+            target += [turn(self._ready(patch)) for patch in patches[1:]]
 
         def tensor(parts: list[Array]) -> Tensor:
             return torch.from_numpy(np.stack(parts)).to(device)
 
         every = all(good.all() for good in valid)
-        return Batch(tensor(noisy), None if every else tensor(valid), tensor(target) if target else None)
+        return Batch(
+            tensor(noisy), None if every else tensor(valid), tensor(target) if target else None, scale=self.scale
+        )
+
+    def _pair(self, which: int, at: Sequence[int], rng: np.random.Generator) -> list[Array]:
+        """The noisy patch, its target where there is one, and the pixels that were measured; image units."""
+        patch, good = self._cut(self.views[which], at)
+        if self.chosen is not None:
+            good &= self.chosen(at, good.shape[1:])
+        if self.noise is not None:
+            model = self.noise.draw(rng)
+            draws = [model.sample(patch.astype(np.float64), rng) for _ in range(2 if self.partner == "noisy" else 1)]
+            return [*draws, *([patch] if self.partner == "clean" else []), good]
+        if self.targets is None:
+            return [patch, good]
+        others = self.targets[which]
+        target, also = self._cut(others[int(rng.integers(len(others)))], at)
+        return [patch, target, good & also]
 
     def _cut(self, view: Array, at: Sequence[int]) -> tuple[Array, Array]:
         window = tuple(slice(a, a + s) for a, s in zip(at, self.size, strict=True))
         filled, good = fill(np.asarray(view[(slice(None), *window)]))
-        patch = self.scale.normalise(filled)
-        valid = np.ones((1, *patch.shape[1:]), bool) if good is None else good
+        return filled, np.ones((1, *filled.shape[1:]), bool) if good is None else good
+
+    def _ready(self, patch: Array) -> Array:
+        return self._padded(self.scale.normalise(patch))
+
+    def _padded(self, patch: Array) -> Array:
         missing = [(0, 0)] + [(0, s - n) for s, n in zip(self.size, patch.shape[1:], strict=True)]
-        if any(after for _, after in missing):
-            patch = np.pad(patch, missing)  # zero is the mean; a mirror image would show hidden pixels
-            valid = np.pad(valid, missing)
-        return patch, valid
+        # zero is the mean; a mirror image would show hidden pixels
+        return np.pad(patch, missing) if any(after for _, after in missing) else patch
 
     def _turn(self, rng: np.random.Generator) -> Any:
         """Draw one of the plane's symmetries; the same for a patch, its target and its valid pixels."""

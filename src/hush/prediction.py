@@ -32,16 +32,17 @@ def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor) -> Ten
     Parameters
     ----------
     function : callable
-        (B, C, [Z,] Y, X) -> the same shape.
+        (B, C, [Z,] Y, X) -> the same but for the number of channels.
     x : Tensor
         On the pooling grid, so that a turned tile lies on it as well.
     """
-    total = torch.zeros_like(x)
+    total: Tensor | float = 0.0
     for swap in (False, True):
         for axes in ((), (-1,), (-2,), (-2, -1)):
             turned = (x.transpose(-1, -2) if swap else x).flip(axes)
             y = function(turned).flip(axes)
-            total += y.transpose(-1, -2) if swap else y
+            total = total + (y.transpose(-1, -2) if swap else y)
+    assert isinstance(total, Tensor)
     return total / 8
 
 

@@ -39,6 +39,11 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(own | set(_plugins(kind))))
 
 
+def module(kind: str, name: str) -> Any:
+    """Import and return the module of a name of hush's own."""
+    return import_module(f"hush.{kind}.{name.replace('-', '_')}")
+
+
 def get(kind: str, name: str) -> Any:
     """Import what stands behind a name: the module's one public class, or the module if it has none.
 
@@ -54,13 +59,13 @@ def get(kind: str, name: str) -> Any:
         raise unknown(kind.rstrip("s"), name, names(kind))
     if key in _plugins(kind):
         return _plugins(kind)[key].load()
-    module = import_module(f"hush.{kind}.{key}")
+    own = module(kind, key)
     classes = [
         value
-        for label, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__ and not label.startswith("_")
+        for label, value in vars(own).items()
+        if isinstance(value, type) and value.__module__ == own.__name__ and not label.startswith("_")
     ]
-    return classes[0] if classes else module
+    return classes[0] if classes else own
 
 
 def describe(kind: str, name: str) -> dict[str, str]:

@@ -70,10 +70,10 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) 
 
 
 def run(
-    function: Callable[[Array, Region], Array],
+    function: Callable[[Array, Region], Any],
     array: Array,
     tiles: Sequence[Tile],
-    out: Array,
+    out: Any,
     done: Callable[[], None] | None = None,
     workers: int = 1,
 ) -> None:
@@ -82,12 +82,13 @@ def run(
     Parameters
     ----------
     function : callable
-        (piece of shape (C, ...), where it stands) -> array of the same spatial shape in `out`'s dtype.
+        (piece of shape (C, ...), where it stands) -> array of the same spatial shape in `out`'s dtype,
+        or a tuple of them when `out` is one.
     array : array, shape (C, [Z,] Y, X)
         Read a tile at a time; may be memory-mapped.
     tiles : sequence of Tile
         From `plan`.
-    out : array, shape (C', [Z,] Y, X)
+    out : array, shape (C', [Z,] Y, X), or a tuple of them
         Written a tile at a time; may be memory-mapped.
     done : callable, optional
         Called after every tile.
@@ -97,7 +98,8 @@ def run(
 
     def one(tile: Tile) -> None:
         result = function(array[(slice(None), *tile.read)], tile.read)
-        out[(slice(None), *tile.write)] = result[(slice(None), *tile.inner)]
+        for target, values in zip(out, result, strict=True) if isinstance(out, tuple) else [(out, result)]:
+            target[(slice(None), *tile.write)] = values[(slice(None), *tile.inner)]
 
     if workers == 1 or len(tiles) == 1:
         for tile in tiles:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 WARMUP = 10  # steps; they are also the stopwatch that turns seconds into steps
+CHECKS = 50  # looks at the part held out, spread over a training
 Loss = Callable[[nn.Module, int], Tensor]
+Look = Callable[[nn.Module], float]
 Progress = Callable[[int, int, float], None]
 
 
@@ -35,6 +37,8 @@ class Schedule:
         last steps count; it needs no knowledge of how long training will be.
     clip : float
         Largest norm of the gradient.
+    patience : int or None
+        With a part held out: stop after so many looks at it without a better one; None: never early.
     """
 
     steps: int | None = None
@@ -42,6 +46,7 @@ class Schedule:
     learning_rate: float = 1e-3
     averaging: float = 16.0
     clip: float = 1.0
+    patience: int | None = None
 
     def rate(self, step: int, steps: int | None) -> float:
         """Learning rate of a step; `steps` may be unknown during the warm-up."""
@@ -54,11 +59,28 @@ class Schedule:
 
 @dataclass
 class State:
-    """Where training stands: everything that a resumed run needs to end in the same bytes."""
+    """Where training stands: everything that a resumed run needs to end in the same bytes.
+
+    Attributes
+    ----------
+    step, steps : int
+        Done, and all; the last is None until it is known.
+    losses : list of [step, loss]
+    validation : list of [step, loss]
+        Of the averaged weights on the part held out.
+    best : int or None
+        Step of the lowest of these.
+    stopped : bool
+        Whether `patience` ended it.
+    seconds : float
+    """
 
     step: int = 0
     steps: int | None = None
     losses: list[list[float]] = field(default_factory=list)
+    validation: list[list[float]] = field(default_factory=list)
+    best: int | None = None
+    stopped: bool = False
     seconds: float = 0.0
 
 
@@ -106,8 +128,15 @@ class Trainer:
         fused = next(net.parameters()).device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=fused)
         self.state = State(steps=schedule.steps)
+        self.best: dict[str, Tensor] = {}
 
-    def run(self, loss: Loss, save: Callable[[bool], None] | None = None, progress: Progress | None = None) -> State:
+    def run(
+        self,
+        loss: Loss,
+        save: Callable[[bool], None] | None = None,
+        progress: Progress | None = None,
+        look: Look | None = None,
+    ) -> State:
         """Train to the end of the schedule.
 
         Parameters
@@ -118,6 +147,8 @@ class Trainer:
             Called after every step; True: at once, since the run is about to end or its length has just been found.
         progress : callable, optional
             (step, steps, loss) after every step.
+        look : callable, optional
+            (averaged net) -> loss on the part held out; the best weights are kept.
 
         Raises
         ------
@@ -128,7 +159,7 @@ class Trainer:
         before = state.seconds
         self.net.train()
         with deferred_interrupt() as interrupted:
-            while state.steps is None or state.step < state.steps:
+            while (state.steps is None or state.step < state.steps) and not state.stopped:
                 start = time.perf_counter()
                 value = self._step(loss)
                 times.append(time.perf_counter() - start)
@@ -137,6 +168,8 @@ class Trainer:
                 if timed and state.steps is None:
                     state.steps = self._budget(times, state.seconds)
                 self._note(value)
+                if look is not None and state.steps is not None:
+                    self._look(look)
                 if save is not None:
                     save(timed or interrupted())
                 if progress is not None:
@@ -174,6 +207,20 @@ class Trainer:
         typical = sorted(times[2:])[len(times[2:]) // 2]
         return WARMUP + max(WARMUP, int((self.schedule.seconds - spent) / typical))
 
+    def _look(self, look: Look) -> None:
+        """Look at the part held out; keep the best weights, and stop when it has not become better for long."""
+        state = self.state
+        if state.step != state.steps and state.step % max(1, (state.steps or 1) // CHECKS):
+            return
+        value = look(self.average)
+        lowest = min((loss for _, loss in state.validation), default=float("inf"))
+        state.validation.append([state.step, value])
+        if value < lowest:
+            state.best = state.step
+            self.best = {key: tensor.clone() for key, tensor in self.average.state_dict().items()}
+        since = sum(step > (state.best or 0) for step, _ in state.validation)
+        state.stopped = self.schedule.patience is not None and since >= self.schedule.patience
+
     def _note(self, value: float) -> None:
         """Keep the loss, thinned out so that the history never exceeds some hundred entries."""
         state = self.state
@@ -184,13 +231,14 @@ class Trainer:
         """All tensors of the state, flat."""
         flat = {f"net/{key}": value for key, value in self.net.state_dict().items()}
         flat |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
+        flat |= {f"best/{key}": value for key, value in self.best.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             flat |= {f"adam/{index}/{key}": value for key, value in moments.items()}
         return flat
 
     def restore(self, tensors: Mapping[str, Tensor], state: State) -> None:
         """Continue from what `tensors` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}}
+        parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "best": {}}
         adam: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, _, name = key.partition("/")
@@ -201,6 +249,7 @@ class Trainer:
                 adam.setdefault(int(index), {})[name] = value
         self.net.load_state_dict(parts["net"])
         self.average.load_state_dict(parts["average"])
+        self.best = parts["best"]
         # fused Adam walks through memory: its moments must lie there as the weights do (channels last)
         for weight, moments in zip(self.net.parameters(), (adam[index] for index in sorted(adam)), strict=True):
             for name, value in moments.items():

@@ -31,4 +31,4 @@ class N2V2(Noise2Void):
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return a U-Net with blurred pooling and no top skip."""
-        return self.unet(channels, ndim, blur_pool=True, top_skip=False)
+        return self.network(channels, channels, ndim, blur_pool=True, top_skip=False)

@@ -1,1 +1,4 @@
-"""Networks: torch modules only, each of which states its margin and its multiple."""
+"""Networks: torch modules only, one a file, each of which states its margin and its multiple.
+
+A file holds one public class, its usual ``DEPTH``, and ``grid(depth)``, so that a method can take any by name.
+"""

@@ -6,76 +6,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
-NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-POOL = {2: functional.max_pool2d, 3: functional.max_pool3d}
+from hush.nets._parts import CONVOLUTION, POOL, SMOOTH, MaxBlurPool, Stage, block, finish, initialise
 
-AVERAGE = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
-SMOOTH = 5  # pixels a side
+DEPTH = 2  # poolings, by default
 
 
-def smooth(x: Tensor) -> Tensor:
-    """Return the mean over 5 pixels a side of (B, C, [Z,] Y, X), at the edges over what there is."""
-    ndim = x.ndim - 2
-    padding = (SMOOTH // 2,) * (2 * ndim)
-    total = AVERAGE[ndim](functional.pad(x, padding), SMOOTH, stride=1)
-    share = AVERAGE[ndim](functional.pad(torch.ones_like(x[:1, :1]), padding), SMOOTH, stride=1)
-    return total / share
-
-
-class MaxBlurPool(nn.Module):
-    """Maximum at stride 1, binomial blur, then every second pixel: no aliasing (Zhang, ICML 2019)."""
-
-    kernel: Tensor
-
-    def __init__(self, ndim: int) -> None:
-        super().__init__()
-        line = torch.tensor([1.0, 2.0, 1.0]) / 4
-        kernel = line
-        for _ in range(ndim - 1):
-            kernel = kernel[..., None] * line
-        self.ndim = ndim
-        self.register_buffer("kernel", kernel[None, None], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Halve (B, maps, [Z,] Y, X)."""
-        # the maximum reaches one pixel back: padding at the start keeps it on the pooling grid's phase
-        x = functional.pad(x, (1, 0) * self.ndim, mode="replicate")
-        x = functional.pad(POOL[self.ndim](x, 2, stride=1), (1, 1) * self.ndim, mode="replicate")
-        maps = x.shape[1]
-        blur = functional.conv2d if self.ndim == 2 else functional.conv3d
-        return blur(x, self.kernel.to(x.dtype).expand(maps, *self.kernel.shape[1:]), stride=2, groups=maps)
-
-
-class Stage(nn.Module):
-    """A stage of the decoder: from the level below and the encoder's maps to this level's maps.
-
-    The first convolution of (up-sampled, skipped) maps is split in two that are added. The half for the maps
-    from below runs before they are up-sampled, at a quarter of the cost, and nothing has to be joined in memory.
-    """
-
-    def __init__(self, below: int, width: int, kernel: int, ndim: int, norm: bool, skip: bool) -> None:
-        super().__init__()
-
-        def convolution(source: int, bias: bool) -> nn.Module:
-            return CONVOLUTION[ndim](source, width, kernel, padding=kernel // 2, bias=bias)
-
-        self.lift = convolution(below, not norm)
-        self.skip = convolution(width, False) if skip else None
-        self.first = nn.Sequential(NORM[ndim](width) if norm else nn.Identity(), nn.LeakyReLU(0.1, inplace=True))
-        self.second = nn.Sequential(
-            convolution(width, not norm), NORM[ndim](width) if norm else nn.Identity(), nn.LeakyReLU(0.1, inplace=True)
-        )
-
-    def forward(self, below: Tensor, skipped: Tensor) -> Tensor:
-        """Map (B, below, ...) and (B, width, twice ...) to (B, width, twice ...)."""
-        maps = functional.interpolate(self.lift(below), scale_factor=2.0, mode="nearest")
-        if self.skip is not None:
-            maps = maps + self.skip(skipped)
-        out: Tensor = self.second(self.first(maps))
-        return out
+def grid(depth: int | None) -> int:
+    """Return the pooling grid of a network of so many poolings."""
+    return int(2 ** (DEPTH if depth is None else depth))
 
 
 class UNet(nn.Module):
@@ -87,8 +26,8 @@ class UNet(nn.Module):
         Channels of the input and of the output.
     ndim : {2, 3}
         Images or volumes.
-    depth : int
-        Number of poolings.
+    depth : int or None
+        Number of poolings; None: 2.
     kernel : int
         Odd size of the convolutions.
     maps : int
@@ -123,7 +62,7 @@ class UNet(nn.Module):
         outputs: int,
         *,
         ndim: int = 2,
-        depth: int = 2,
+        depth: int | None = None,
         kernel: int = 3,
         maps: int = 32,
         norm: Literal["batch", "none"] = "batch",
@@ -132,33 +71,23 @@ class UNet(nn.Module):
         top_skip: bool = True,
     ) -> None:
         super().__init__()
+        depth = DEPTH if depth is None else depth
         self.ndim, self.depth, self.residual = ndim, depth, residual
-        self.multiple = 2**depth
+        self.multiple = grid(depth)
         self.margin = self._margin(kernel, blur_pool)
 
-        def block(into: int, out: int) -> nn.Sequential:
-            parts: list[nn.Module] = []
-            for source in (into, out):
-                parts.append(CONVOLUTION[ndim](source, out, kernel, padding=kernel // 2, bias=norm == "none"))
-                if norm == "batch":
-                    parts.append(NORM[ndim](out))
-                parts.append(nn.LeakyReLU(0.1, inplace=True))
-            return nn.Sequential(*parts)
+        def pair(into: int, out: int) -> nn.Sequential:
+            return nn.Sequential(*(block(source, out, kernel, ndim, norm) for source in (into, out)))
 
         width = [maps * 2**level for level in range(depth + 1)]
-        self.down = nn.ModuleList(block(a, b) for a, b in zip([inputs, *width[:-1]], width, strict=True))
+        self.down = nn.ModuleList(pair(a, b) for a, b in zip([inputs, *width[:-1]], width, strict=True))
         self.pool = nn.ModuleList(MaxBlurPool(ndim) for _ in range(depth if blur_pool else 0))
         self.up = nn.ModuleList(
             Stage(width[level + 1], width[level], kernel, ndim, norm == "batch", skip=level > 0 or top_skip)
             for level in range(depth)
         )
         self.last = CONVOLUTION[ndim](maps, outputs, 1)
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Conv3d)):
-                nn.init.kaiming_normal_(module.weight, a=0.1)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        nn.init.normal_(self.last.weight, std=1e-2)  # starts at the mean (or, when residual, at the input)
+        initialise(self, self.last)
 
     def _margin(self, kernel: int, blur_pool: bool) -> int:
         reach = 2 * (kernel // 2)  # two convolutions a block
@@ -177,9 +106,4 @@ class UNet(nn.Module):
                 features = self.pool[level](features) if self.pool else POOL[self.ndim](features, 2)
         for level in reversed(range(self.depth)):
             features = self.up[level](features, skips[level])
-        # the last layer and the sum stay in float32: bfloat16 would leave 8 bits of a 16-bit image
-        with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.last(features.to(self.last.weight.dtype))
-            if self.residual == "none":
-                return out
-            return out + (x if self.residual == "input" else smooth(x)).to(out.dtype)
+        return finish(self.last, features, x, self.residual)

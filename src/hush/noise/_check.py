@@ -31,6 +31,17 @@ def demand(
         raise HushError(f"{name} of {model} cannot be {number:g}; possible: {possible}")
 
 
+def odds_times(p: Any, factor: Any) -> Any:
+    """Return the probability whose odds are `factor` times those of `p`.
+
+    Examples
+    --------
+    >>> odds_times(0.5, 3.0)
+    0.75
+    """
+    return p * factor / (1 - p + p * factor)
+
+
 def outer(values: Array) -> Array:
     """Return the outer product of each vector with itself: (..., C) -> (..., C, C)."""
     return values[..., :, None] * values[..., None, :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -49,10 +50,13 @@ class NoiseModel:
         The parameters in image units: those that `scaled` multiplies.
     pixelwise : bool
         Whether the noise of a pixel is independent of its neighbours'; if not, `log_prob` gives None.
+    learnable : tuple of str
+        The parameters that can be learned from noisy images, all of them positive; see `varied`.
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ()
     pixelwise: ClassVar[bool] = True
+    learnable: ClassVar[tuple[str, ...]] = ()
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -67,6 +71,17 @@ class NoiseModel:
     def scaled(self, factor: float) -> Self:
         """Return the same noise for an image whose values are multiplied by `factor`."""
         return dataclasses.replace(self, **{name: getattr(self, name) * factor for name in self.amplitudes})
+
+    def varied(self, factors: Sequence[Any]) -> Self:
+        """Return the same noise with each of its learnable parameters multiplied; a probability's odds are.
+
+        Parameters
+        ----------
+        factors : sequence of float or tensor
+            Positive; one for each name in `learnable`.
+        """
+        pairs = zip(self.learnable, factors, strict=True)
+        return dataclasses.replace(self, **{name: getattr(self, name) * factor for name, factor in pairs})
 
     def sample(self, clean: Array, rng: np.random.Generator) -> Array:
         """Return a noisy draw, unclipped.

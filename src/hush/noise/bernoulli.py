@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from hush.defects import without_impulses
-from hush.noise._check import demand, either, outer
+from hush.noise._check import demand, either, odds_times, outer
 from hush.noise._model import Estimate, NoiseModel
 
 Array = Any
@@ -30,10 +32,16 @@ class Bernoulli(NoiseModel):
     0.2
     """
 
+    learnable: ClassVar[tuple[str, ...]] = ("p",)
+
     p: float
 
     def __post_init__(self) -> None:
         demand("bernoulli", "p", self.p, 0, 1)
+
+    def varied(self, factors: Sequence[Any]) -> Self:
+        """Return the same noise with the odds of being hit multiplied."""
+        return dataclasses.replace(self, p=odds_times(self.p, factors[0]))
 
     def sample(self, clean: Array, rng: np.random.Generator) -> Array:
         """Return a noisy draw."""

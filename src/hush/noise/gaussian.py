@@ -31,6 +31,7 @@ class Gaussian(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("sigma",)
+    learnable: ClassVar[tuple[str, ...]] = ("sigma",)
 
     sigma: float
 

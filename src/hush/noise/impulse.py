@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.noise._check import demand, either, log_normal_vector, outer, replaced
+from hush.noise._check import demand, either, log_normal_vector, odds_times, outer, replaced
 from hush.noise._model import NoiseModel, diagonal
 
 Array = Any
@@ -34,6 +36,7 @@ class Impulse(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("peak",)
+    learnable: ClassVar[tuple[str, ...]] = ("p",)
 
     p: float
     peak: float = 255.0
@@ -41,6 +44,10 @@ class Impulse(NoiseModel):
     def __post_init__(self) -> None:
         demand("impulse", "p", self.p, 0, 1)
         demand("impulse", "peak", self.peak, 0, open_low=True)
+
+    def varied(self, factors: Sequence[Any]) -> Self:
+        """Return the same noise with the odds of being hit multiplied."""
+        return dataclasses.replace(self, p=odds_times(self.p, factors[0]))
 
     def sample(self, clean: Array, rng: np.random.Generator) -> Array:
         """Return a noisy draw."""

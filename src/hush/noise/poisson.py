@@ -34,6 +34,7 @@ class Poisson(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("peak",)
+    learnable: ClassVar[tuple[str, ...]] = ("photons",)
 
     photons: float = 255.0
     peak: float = 255.0

@@ -38,6 +38,7 @@ class PoissonGaussian(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("gain", "offset", "sigma")
+    learnable: ClassVar[tuple[str, ...]] = ("gain", "sigma")
 
     gain: float
     offset: float = 0.0

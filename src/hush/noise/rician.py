@@ -33,6 +33,7 @@ class Rician(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("sigma",)
+    learnable: ClassVar[tuple[str, ...]] = ("sigma",)
 
     sigma: float
 

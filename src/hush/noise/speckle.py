@@ -33,6 +33,7 @@ class Speckle(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("sigma", "peak")
+    learnable: ClassVar[tuple[str, ...]] = ("sigma",)
 
     sigma: float
     peak: float = 255.0

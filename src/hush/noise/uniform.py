@@ -31,6 +31,7 @@ class Uniform(NoiseModel):
     """
 
     amplitudes: ClassVar[tuple[str, ...]] = ("s",)
+    learnable: ClassVar[tuple[str, ...]] = ("s",)
 
     s: float
 

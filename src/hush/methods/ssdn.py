@@ -1,0 +1,261 @@
+"""SSDN: a blind-spot network predicts each pixel's distribution, and its own noisy value updates it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hush.classical import Knowing
+from hush.denoiser import demand
+from hush.errors import HushError, HushWarning
+from hush.image import Array, Image
+from hush.likelihood import Prior, fit_line, negative_log_likelihood, prior_of
+from hush.machine import body_precision
+from hush.masking import error_everywhere
+from hush.netdenoiser import NetDenoiser
+from hush.noise import NoiseModel, parse
+from hush.noisereport import together
+from hush.patches import Batch, Patches, Scale
+from hush.trained import Context
+
+RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
+PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
+PACE = 20.0  # how much faster than weights the logarithm of a global parameter moves: it has hundreds of steps, not 500,000
+LOOKED = 8  # images in which the noise is looked for
+CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
+
+
+@dataclass(frozen=True)
+class _Known(Context):
+    noise: NoiseModel | None = None
+
+
+class _Net(nn.Module):
+    """A blind-spot network, and what it knows or learns of the noise."""
+
+    def __init__(self, blind: nn.Module, variable: nn.Module | None) -> None:
+        super().__init__()
+        self.blind, self.variable = blind, variable
+        self.margin, self.multiple = blind.margin, blind.multiple
+        self.noise: NoiseModel | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.blind(x)
+        return out
+
+
+@dataclass(kw_only=True, eq=False)
+class SSDN(Knowing, NetDenoiser):
+    """Predict a pixel's distribution from its surroundings, then update it with its noisy value (Laine et al. 2019).
+
+    A blind-spot network, trained on noisy images alone, gives for every pixel a mean and a covariance of its
+    colours. With the noise known this is a prior, and the posterior's mean uses the pixel's own value as well, to
+    which `n2v` is blind; the posterior's standard deviation is a map of the uncertainty.
+
+    Parameters
+    ----------
+    noise, gain, offset, read_noise, dark : see `hush.classical.Knowing`
+        What is not said is found out by `hush.analyze`.
+    parameter : {"known", "global", "variable", "fitted"}
+        The noise's parameters are known; or learned, one for all images, beginning at those of `noise`; or
+        estimated an image by a second network; or fitted after training as the line of Poisson-Gaussian noise
+        (Khademi et al. 2021).
+    covariance : {"full", "diag", "mean"}
+        Of a pixel's colours; ``"mean"``: none, trained with the squared error, and without a posterior.
+
+    Notes
+    -----
+    Where the defaults differ from the paper's, they are for a minute on two cores: 24 maps and three poolings
+    (48 and five), crops of 64 pixels (256), 1e-3 (3e-4), and the network adds to the mean of the 24 pixels around.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
+    >>> result = SSDN(steps=2, maps=4, noise="gaussian:sigma=9").fit(noisy).run(noisy)
+    >>> result.std.data.shape
+    (64, 64)
+    """
+
+    needs: ClassVar[str] = "noisy"
+    scope: ClassVar[str] = "collection"
+
+    parameter: Literal["known", "global", "variable", "fitted"] = "known"
+    covariance: Literal["full", "diag", "mean"] = "full"
+    net: str = "blindspot"
+    maps: int = 24
+    learning_rate: float = 1e-3
+    norm: Literal["batch", "none"] = "none"
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        demand(self.parameter in ("known", "global", "variable", "fitted"), "parameter", self.parameter,
+               "known, global, variable, fitted")  # fmt: skip
+        demand(self.covariance in ("full", "diag", "mean"), "covariance", self.covariance, "full, diag, mean")
+        demand("blind" in self.net, "net", self.net, "blindspot")
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it gives a standard deviation a pixel."""
+        return self.covariance != "mean"
+
+    # The noise ---------------------------------------------------------------------------------
+
+    def get_ready(self, images: Sequence[Image]) -> None:
+        """Find out the noise of every channel, or take what was said."""
+        if self.covariance == "mean" or self.parameter == "fitted":
+            return
+        said = self.noise or (self.simulate if self.gain is None else None)
+        networks = 1 if self.joint_channels else images[0].channels
+        if said is not None:
+            self.learned_["noise"] = [self._fixed(said)] * networks
+            if self.simulate is not None:
+                return
+        some = [images[k] for k in np.unique(np.linspace(0, len(images) - 1, LOOKED).astype(int))]
+        reports = [self.look(image) for image in some]
+        samples = images[0].samples(self.joint_channels)
+        seen = [
+            [noise for report in reports for noise in report.channels[network * samples : (network + 1) * samples]]
+            for network in range(networks)
+        ]
+        if said is None:
+            self.learned_["noise"] = [str(together(noises)) for noises in seen]
+            if not all(noise.white for noises in seen for noise in noises):
+                warnings.warn("the noise is shared between neighbours, which this method cannot remove: "
+                              "try --method structn2v", HushWarning, stacklevel=4)  # fmt: skip
+            return
+        doubts = [noise.doubt for noises in seen for noise in noises if noise.doubt]
+        if doubts and self.parameter == "known":
+            warnings.warn(doubts[0], HushWarning, stacklevel=4)
+
+    def _fixed(self, said: str) -> str:
+        """The noise that was said, without ranges and all of its pixels alike."""
+        model = parse(said).draw(np.random.default_rng(0))
+        if str(model) != str(parse(said).draw(np.random.default_rng(1))) or not model.pixelwise:
+            raise HushError(f"noise {said!r} has no likelihood with fixed parameters: give one kind and its numbers")
+        if self.parameter in ("global", "variable") and not model.learnable:
+            raise HushError(f"noise {said!r} has no parameter that could be learned; --set parameter=known")
+        return str(model)
+
+    # The method ----------------------------------------------------------------------------------
+
+    def build(self, channels: int, ndim: int) -> nn.Module:
+        """Return the blind-spot network; `equip` adds what it knows of the noise."""
+        more = {"full": channels * (channels + 1) // 2, "diag": channels, "mean": 0}[self.covariance]
+        return _Net(self.network(channels, channels + (1 if self.parameter == "fitted" else more), ndim), None)
+
+    def equip(self, net: nn.Module, network: int) -> None:
+        """Give the network its noise, and what learns its parameters."""
+        assert isinstance(net, _Net)
+        if "noise" not in self.learned_:
+            return
+        net.noise = parse(self.learned_["noise"][network]).draw(np.random.default_rng(0))
+        count = len(net.noise.learnable)
+        if self.parameter == "global":
+            net.register_parameter("factors", nn.Parameter(torch.zeros(count)))
+        if self.parameter == "variable":
+            channels = net.blind.inputs
+            unet = {"depth": 2, "maps": 16, "norm": "none", "residual": "none"}
+            net.variable = self.network(channels, count, self.ndim, net="unet", **unet)  # type: ignore[arg-type]
+            nn.init.zeros_(net.variable.last.weight)  # type: ignore[arg-type]
+            net.multiple = max(int(net.multiple), int(net.variable.multiple))  # type: ignore[arg-type]
+
+    def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
+        """Return minus the logarithm of the likelihood of the noisy values, given their surroundings."""
+        assert isinstance(net, _Net)
+        assert batch.scale is not None
+        out = net(batch.noisy)
+        with torch.autocast(out.device.type, enabled=False):
+            if self.covariance == "mean":
+                return error_everywhere(out, batch.noisy, batch.valid)
+            prior = prior_of(out, batch.noisy, batch.scale, self.covariance)
+            if self.parameter == "fitted":  # the spread of the noisy value itself
+                losses = [negative_log_likelihood(prior.noisy - prior.mean, prior.covariance)]
+            else:
+                losses = [self._one(net, *one) for one in self._apart(net, prior, batch)]
+            loss = torch.cat(losses)  # (B, [Z,] Y, X)
+            if batch.valid is None:
+                return loss.mean()
+            return (loss * batch.valid[:, 0]).sum() / batch.valid.sum().clip(1)
+
+    def _apart(self, net: _Net, prior: Prior, batch: Batch) -> list[tuple[Prior, NoiseModel]]:
+        """What shares its noise: the whole batch, or image by image."""
+        assert net.noise is not None
+        if self.parameter == "variable":
+            factors = self._factors(net, batch.noisy)
+            return [(prior.part(k), net.noise.varied(list(one))) for k, one in enumerate(factors.exp())]
+        return [(prior, self._noise(net))]
+
+    def _one(self, net: _Net, prior: Prior, noise: NoiseModel) -> Tensor:
+        own = noise.scaled(1 / prior.unit)
+        mean, total = own.marginal(prior.mean, prior.covariance)
+        loss = negative_log_likelihood(prior.noisy - mean, total)
+        if self.parameter == "known":
+            return loss
+        # what is unknown might be noise or signal: the paper pulls towards noise
+        level = (total - prior.covariance).diagonal(0, -2, -1).mean(-1).clip(1e-8).sqrt()
+        return loss - PULL[mean.shape[-1] == 1] / RANGE * level
+
+    @staticmethod
+    def _factors(net: _Net, x: Tensor) -> Tensor:
+        """Logarithms of the noise's parameters against those it began with, (B, n)."""
+        assert net.variable is not None
+        out: Tensor = net.variable(x)
+        return out.flatten(2).mean(-1)
+
+    @staticmethod
+    def _noise(net: _Net) -> NoiseModel:
+        """The noise of all images."""
+        assert net.noise is not None
+        factors = getattr(net, "factors", None)
+        return net.noise if factors is None else net.noise.varied(list((PACE * factors).exp()))
+
+    def settle(self, net: nn.Module, network: int, patches: Patches) -> None:
+        """Fit the line of the noise's variance to what the network predicted, where it is unknown till now."""
+        if self.parameter != "fitted" or self.covariance == "mean":
+            return
+        assert isinstance(net, _Net)
+        batch = patches.batch(64, np.random.default_rng(self.seed), self.device_)
+        with torch.inference_mode(), body_precision(self.device_, self.precision_):
+            out = net(batch.noisy).float()
+        prior = prior_of(out, batch.noisy, patches.scale, self.covariance)
+        model = fit_line((prior.unit * prior.mean).cpu().numpy(), (prior.unit * prior.noisy).cpu().numpy())
+        self.learned_.setdefault("noise", []).extend([str(model)] * (network + 1 - len(self.learned_.get("noise", []))))
+        net.noise = model
+
+    # Applying ------------------------------------------------------------------------------------
+
+    def prepare(self, net: nn.Module, views: Sequence[Array], scale: Scale) -> Context:
+        """Find the noise of an image: from all of its planes, once."""
+        assert isinstance(net, _Net)
+        if self.covariance == "mean":
+            return _Known(scale)
+        if self.parameter != "variable":
+            return _Known(scale, self._noise(net))
+        some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, CROPS).astype(int))]
+        size = [SIDE] * self.ndim if self.ndim == 2 else [16, SIDE // 2, SIDE // 2]
+        size = [max(self.grid, n // 4 * 4) for n in np.minimum(size, some[0].shape[1:])]
+        batch = Patches(some, size, scale, "none").batch(CROPS, np.random.default_rng(self.seed), self.device_)
+        with torch.inference_mode(), body_precision(self.device_, self.precision_):
+            factors = torch.cat([self._factors(net, one) for one in batch.noisy.split(8)]).mean(0)
+        assert net.noise is not None
+        return _Known(scale, net.noise.varied([float(factor) for factor in factors.exp()]))
+
+    def predict(self, net: nn.Module, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
+        """Return the posterior's mean and variance."""
+        assert isinstance(context, _Known)
+        out = net(x)
+        with torch.autocast(out.device.type, enabled=False):
+            if context.noise is None:
+                return out, None
+            prior = prior_of(out, x, context.scale, self.covariance)
+            noise = context.noise.scaled(1 / prior.unit)
+            if self.parameter == "fitted":
+                prior = prior.without(noise)
+            return prior.back(*noise.posterior(prior.noisy, prior.mean, prior.covariance), context.scale)

@@ -1,0 +1,174 @@
+"""The blind-spot network of SSDN: it sees everything but the pixel that it predicts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hush.nets._parts import CONVOLUTION, NORM, POOL, finish, initialise
+
+DEPTH = 3  # poolings, by default
+SURROUND = 2  # pixels: half side of the neighbourhood whose mean is the residual
+
+
+def grid(depth: int | None) -> int:
+    """Return the pooling grid of a network of so many poolings."""
+    return int(2 ** (DEPTH if depth is None else depth))
+
+
+def surroundings(x: Tensor) -> Tensor:
+    """Return the mean over 5 pixels a side without the centre of (B, C, [Z,] Y, X), at the edges of what there is."""
+    ndim, channels, side = x.ndim - 2, x.shape[1], 2 * SURROUND + 1
+    kernel = torch.ones(channels, 1, *(side,) * ndim, dtype=x.dtype, device=x.device)
+    kernel[(slice(None), 0, *(SURROUND,) * ndim)] = 0
+    convolve = functional.conv2d if ndim == 2 else functional.conv3d
+    total = convolve(x, kernel, padding=SURROUND, groups=channels)
+    count = convolve(torch.ones_like(x[:1]), kernel, padding=SURROUND, groups=channels)
+    return total / count.clip(1)  # a picture of one pixel has no surroundings
+
+
+class _Upward(nn.Module):
+    """A convolution that sees its own row and rows above, and a leaky ReLU."""
+
+    def __init__(self, into: int, out: int, kernel: int, ndim: int, norm: str) -> None:
+        super().__init__()
+        half = kernel // 2
+        self.rows = (0, 0, kernel - 1, 0)  # all of Y's padding at the top
+        side = (half,) * ndim
+        padding = (*side[:-2], 0, half)
+        self.layer = CONVOLUTION[ndim](into, out, kernel, padding=padding, bias=norm == "none")
+        self.norm = NORM[ndim](out) if norm == "batch" else nn.Identity()
+        self.active = nn.LeakyReLU(0.1, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.active(self.norm(self.layer(functional.pad(x, self.rows))))
+        return out
+
+
+def _lower(x: Tensor) -> Tensor:
+    """Shift (B, C, [Z,] Y, X) down by a row."""
+    return functional.pad(x[..., :-1, :], (0, 0, 1, 0))
+
+
+class _HalfPlane(nn.Module):
+    """A U-Net in which a pixel sees only the rows above it."""
+
+    def __init__(self, inputs: int, ndim: int, depth: int, kernel: int, maps: int, norm: str) -> None:
+        super().__init__()
+        self.ndim = ndim
+        wide = 2 * maps
+        self.first = _Upward(inputs, maps, kernel, ndim, norm)
+        self.down = nn.ModuleList(_Upward(maps, maps, kernel, ndim, norm) for _ in range(depth + 1))
+        joined = [maps + maps, *[wide + maps] * (depth - 1)]  # from below, and the skip; the deepest level first
+        joined = joined[:depth]
+        self.up = nn.ModuleList(
+            nn.Sequential(_Upward(source, wide, kernel, ndim, norm), _Upward(wide, wide, kernel, ndim, norm))
+            for source in joined
+        )
+        self.outputs = wide if depth else maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        features, skips = self.first(x), []
+        for layer in self.down[:-1]:
+            features = layer(features)
+            skips.append(features)
+            features = POOL[self.ndim](_lower(features), 2)
+        features = self.down[-1](features)
+        for layers, skipped in zip(self.up, reversed(skips), strict=True):
+            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = layers(torch.cat([features, skipped], 1))
+        return _lower(features)
+
+
+class BlindSpot(nn.Module):
+    """A network whose receptive field leaves out its own pixel (Laine et al., NeurIPS 2019).
+
+    One U-Net, in which every convolution sees only rows above, looks at the image turned by 0, 90, 180 and 270
+    degrees; its four half planes together are everything but the pixel, and 1x1 layers join them. In volumes the
+    turns are about Z, and what is left out is the pixel's column along Z.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels of the input and of the output.
+    ndim : {2, 3}
+        Images or volumes.
+    depth : int or None
+        Number of poolings; None: 3. The paper has 5.
+    kernel : int
+        Odd size of the convolutions.
+    maps : int
+        Feature maps of the encoder, at all levels; the decoder has twice as many. The paper has 48.
+    norm : {"batch", "none"}
+        Normalisation before each activation; the paper has none.
+    residual : {"none", "smooth"}
+        What is added to the first `inputs` outputs: nothing, or the mean of the 24 pixels around, so that
+        brightness and colour are right from the start.
+
+    Attributes
+    ----------
+    margin : int
+        Pixels around a tile that its result depends on.
+    multiple : int
+        Pooling grid: input sizes are multiples of it.
+
+    Examples
+    --------
+    >>> net = BlindSpot(1, 2, depth=2, maps=8)
+    >>> net(torch.zeros(1, 1, 32, 48)).shape
+    torch.Size([1, 2, 32, 48])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        ndim: int = 2,
+        depth: int | None = None,
+        kernel: int = 3,
+        maps: int = 24,
+        norm: Literal["batch", "none"] = "none",
+        residual: Literal["none", "input", "smooth"] = "smooth",
+    ) -> None:
+        super().__init__()
+        if residual == "input":
+            raise ValueError("a blind-spot network must not be given its own pixel: residual is smooth or none")
+        depth = DEPTH if depth is None else depth
+        self.inputs, self.ndim, self.residual, self.multiple = inputs, ndim, residual, grid(depth)
+        self.margin = self._margin(depth, kernel)
+        self.plane = _HalfPlane(inputs, ndim, depth, kernel, maps, norm)
+        wide = 4 * self.plane.outputs
+        self.join = nn.Sequential(
+            CONVOLUTION[ndim](wide, wide, 1), nn.LeakyReLU(0.1, inplace=True),
+            CONVOLUTION[ndim](wide, 2 * maps, 1), nn.LeakyReLU(0.1, inplace=True),
+        )  # fmt: skip
+        self.last = CONVOLUTION[ndim](2 * maps, outputs, 1)
+        initialise(self, self.last)
+
+    @staticmethod
+    def _margin(depth: int, kernel: int) -> int:
+        reach = kernel - 1  # of a convolution: all of it upward
+        levels = sum(2**level for level in range(depth))
+        # a level: one convolution down, one row of shift, two convolutions up; the deepest: one; the first, one more
+        return max(reach + levels * (3 * reach + 2) + reach * 2**depth + 1, SURROUND)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""
+        halves: list[Tensor] = []
+        for turns in ((0, 2), (1, 3)):  # two by two: turned by 90 degrees the sides of the image change places
+            turned = torch.cat([torch.rot90(x, turn, (-2, -1)) for turn in turns])
+            seen = self.plane(turned.contiguous(memory_format=_layout(x))).chunk(2)
+            halves += [torch.rot90(one, -turn, (-2, -1)) for turn, one in zip(turns, seen, strict=True)]
+        features = self.join(torch.cat(halves, 1).contiguous(memory_format=_layout(x)))
+        out = finish(self.last, features, x, "none")
+        if self.residual == "none":
+            return out
+        return torch.cat([out[:, : self.inputs] + surroundings(x), out[:, self.inputs :]], 1)
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if x.ndim == 4 else torch.channels_last_3d
