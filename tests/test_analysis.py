@@ -67,6 +67,38 @@ def test_correlation_along_rows_or_columns(picture: np.ndarray, axis: int, mask:
     assert one.level == pytest.approx(20, rel=0.1)
 
 
+@pytest.mark.parametrize("length", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("sigma", [10, 20])
+@pytest.mark.parametrize("eight_bit", [False, True])
+def test_noise_that_neighbours_share(picture: np.ndarray, length: float, sigma: float, eight_bit: bool) -> None:
+    """High frequencies hold little of it, and of the longest nearly nothing: rounding is more."""
+    for clean in (picture, 60 + 0.6 * epithelium(512, 3).astype(np.float64)):  # half of a black ground is cut off
+        image = noisy(clean, f"correlated:sigma={sigma},length={length}")
+        one = found(np.clip(np.rint(image), 0, 255).astype(np.uint8) if eight_bit else image)
+        assert one.level == pytest.approx(sigma, rel=0.2)
+        assert not one.white
+        assert one.interval["level"][0] < sigma < one.interval["level"][1]
+
+
+def test_shared_noise_that_grows_with_brightness() -> None:
+    """The line keeps its shape: twice the variance where it is twice as high."""
+    clean = 2 * epithelium(512, 3).astype(np.float64)
+    white = np.random.default_rng(0).normal(0, 1, clean.shape)
+    shared = ndimage.gaussian_filter(white, 0.7, mode="wrap")
+    one = found(clean + np.sqrt(2 * clean + 20) * shared / shared.std())
+    for value in (40, 100, 300):
+        assert one.a * value + one.b == pytest.approx(2 * value + 20, rel=0.4)
+
+
+def test_the_clean_stay_clean(picture: np.ndarray) -> None:
+    """Texture is shared by neighbours as well, but has no level of its own."""
+    for size in (160, 512):
+        for clean in (picture[:size, :size], ndimage.zoom(picture[:size, :size], 1.5), epithelium(size, 5)):
+            assert found(np.clip(np.rint(clean), 0, 255).astype(np.uint8)).kind == "none"
+    flat = np.clip(epithelium(512, 5), 0, 255).astype(np.uint8)  # nearly all of one value
+    assert found(flat).kind == "none"
+
+
 def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
     assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "bm3d"
     advice = hush.analyze(noisy(picture, "correlated:sigma=20,length=0.7")).recommendation

@@ -8,22 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from hush import defects
+from hush import defects, noiselevel
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.metrics import data_range
 from hush.noise import Noise, NoiseModel, _blocks
 from hush.noise.poisson_gaussian import PoissonGaussian
-from hush.noise.rician import Rician
-from hush.noise.speckle import Speckle
 from hush.noisereport import ChannelNoise, NoiseReport, recommend, verdict
 
 PLANES = 8  # of a channel that are looked at
 WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
 WRONG = 2.0  # factor between the variance that was said and the one found, from which on there is a doubt
-CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
-TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
-NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
 
 
 def analyze(
@@ -59,8 +54,9 @@ def analyze(
 
     Notes
     -----
-    See `hush.noise._blocks` for how. Texture, correlation along rows or columns, clipping and rounding to 8 bits
-    are told apart from noise; ``hush bench noise-estimation`` shows how well.
+    See `hush.noise._blocks` for how, and `hush.noise._shared` for noise that neighbours share. Texture, correlation
+    along rows or columns, clipping and rounding to 8 bits are told apart from noise; ``hush bench noise-estimation``
+    shows how well.
 
     Examples
     --------
@@ -120,48 +116,41 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     repaired, fraction, odd = defects.without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
-    points, line = _fit(repaired, frames, low, high, step, fraction)
+    pairs = _pairs(repaired, frames)
+    points, line = _fit(pairs, low, high, step, fraction)
     if fraction and (not odd or line.a > line.error_a > 0):
         # photons come in gains: what looked like impulses may be rare bright ones
 
         def explained(middle: Array) -> Array:
-            return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, 0.2 * line.level)) + max(line.a, 0.0))
+            return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, max(0.2 * line.level, 0.0))) + max(line.a, 0.0))
 
         repaired, fraction, odd = defects.without_impulses(planes, explained)
-        points, line = _fit(repaired, frames, low, high, step, fraction)
-    spectrum = _blocks.spectrum(points, line)
-    white = spectrum.score <= NOT_WHITE
-    scale = 1.0 if white else spectrum.ratio
-    kind, a, b, sigma = _kind(points, line, float(np.ptp(np.percentile(values, [0.5, 99.5]))), step)
-    a, b, sigma = a * scale, b * scale, sigma * float(np.sqrt(scale))
-    model = PoissonGaussian.from_line(a, b) if a > 0 else None
-    ends = np.sqrt(np.maximum(scale * (line.level + np.array([-1, 1]) * line.error_level), 0))
-    ends[0] /= 1 + min(MOST_TEXTURE, TEXTURE / max(points.flat, 1e-9) ** 2)
+        pairs = _pairs(repaired, frames)
+        points, line = _fit(pairs, low, high, step, fraction)
+    one = noiselevel.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
+    points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
+    model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
     return ChannelNoise(
-        kind=kind,
+        kind=one.kind,
         gain=model.gain if model else 0.0,
         offset=model.offset if model else 0.0,
-        sigma=model.sigma if model and kind not in ("speckle", "rician") else sigma,
-        a=a,
-        b=b,
-        interval={
-            "a": (scale * (line.a - line.error_a), scale * (line.a + line.error_a)),
-            "level": (float(ends[0]), float(ends[1])),
-        },
-        white=white,
-        lags={f"{y},{x}": round(value, 3) for (y, x), value in spectrum.lags.items() if (y, x) != (0, 0)},
-        mask=None if white else _mask(spectrum.lags),
+        sigma=model.sigma if model and one.kind not in ("speckle", "rician") else one.sigma,
+        a=one.a,
+        b=one.b,
+        interval={"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends},
+        white=one.white,
+        lags={f"{y},{x}": round(value, 3) for (y, x), value in one.lags.items() if (y, x) != (0, 0)},
+        mask=None if one.white else _mask(one.lags),
         impulse_fraction=fraction,
         impulse_values=odd,
         clipped_low=low,
         clipped_high=high,
         quantisation=step,
-        stripes=defects.stripes(repaired[0], float(np.sqrt(scale * line.level))),
-        chequerboard=defects.chequerboard(repaired[0], float(np.sqrt(scale * line.level))),
+        stripes=defects.stripes(repaired[0], level),
+        chequerboard=defects.chequerboard(repaired[0], level),
         middle=line.middle,
         points=tuple(
-            (float(m), float(v) * scale, float(w))
-            for m, v, w in zip(points.mean, points.variance, line.weights, strict=True)
+            (float(m), float(v), float(w)) for m, v, w in zip(points.mean, points.variance, line.weights, strict=True)
         ),
         flat=points.flat,
     )
@@ -178,15 +167,20 @@ def _small(planes: list[Array]) -> ChannelNoise:
     return ChannelNoise(kind, 0.0, 0.0, sigma, 0.0, sigma**2, {"level": (sigma / spread, sigma * spread)})
 
 
-def _fit(
-    planes: list[Array], frames: bool, low: float | None, high: float | None, step: float | None, fraction: float
-) -> tuple[_blocks.Points, _blocks.Line]:
-    """Measure variance against brightness and fit the line."""
+def _pairs(planes: list[Array], frames: bool) -> list[tuple[Array, Array]]:
+    """(brightness, noisy): the same plane twice, or mean and difference of two frames."""
     pairs = [(plane, plane) for plane in planes]
     if frames and len(planes) > 1:
         both = [(one, two) for one, two in pairwise(planes) if one.shape == two.shape and (one != two).any()]
         half = np.float32(np.sqrt(2))  # the difference of two frames has twice the variance
         pairs = [((one + two) / 2, (one - two) / half) for one, two in both] or pairs
+    return pairs
+
+
+def _fit(
+    pairs: list[tuple[Array, Array]], low: float | None, high: float | None, step: float | None, fraction: float
+) -> tuple[_blocks.Points, _blocks.Line]:
+    """Measure variance against brightness and fit the line."""
     try:
         points = _blocks.points(pairs, low, high)
     except ValueError:  # nearly everything is clipped: better than nothing
@@ -195,29 +189,6 @@ def _fit(
     filled = 1 - 0.8 * fraction  # where an impulse was repaired there is less noise
     points = dataclasses.replace(points, variance=np.maximum(points.variance / filled - lost, 0))
     return points, _blocks.line(points)
-
-
-def _kind(
-    points: _blocks.Points, line: _blocks.Line, extent: float, step: float | None
-) -> tuple[str, float, float, float]:
-    """Choose the kind: (kind, a, b, sigma)."""
-    level = float(np.sqrt(max(line.level, 0)))
-    if level < max(0.5 * (step or 0), CLEAN * extent):
-        return "none", 0.0, max(line.level, 0.0), level
-    trusted = points.mean[line.weights > 0.3] if (line.weights > 0.3).sum() > 2 else points.mean
-    reach = float(np.ptp(trusted))
-    rician = Rician.from_points(points)
-    if rician is not None:
-        return "rician", 0.0, rician.sigma**2, rician.sigma
-    if abs(line.a) > line.error_a and line.a * reach > 0.15 * line.level:
-        speckle = Speckle.from_points(points, line)
-        if speckle is not None:
-            return "speckle", line.a, line.b, speckle.sigma
-        error_b = float(np.hypot(line.error_level, line.middle * line.error_a))
-        return ("poisson" if abs(line.b) <= error_b else "poisson_gaussian"), line.a, line.b, level
-    flat = _blocks.line(points, flat=True)
-    sigma = float(np.sqrt(max(flat.level, 0)))
-    return "gaussian", 0.0, sigma**2, sigma
 
 
 def _mask(lags: dict[tuple[int, int], float]) -> str:

@@ -11,13 +11,14 @@ import numpy as np
 from scipy import stats
 
 from hush import registry, risk
-from hush.analysis import NOT_WHITE, analyze
+from hush.analysis import analyze
 from hush.comparison import Domain, hidden_risk
 from hush.errors import HushError, unknown
 from hush.experiment import Item
 from hush.image import Array, Image
 from hush.metrics import fit_gain, psnr, ssim
 from hush.noise import parse
+from hush.noiselevel import NOT_WHITE
 from hush.peers import run_peer
 from hush.stabilise import Stabiliser
 

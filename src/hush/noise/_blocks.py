@@ -27,7 +27,7 @@ FLAT = 1.2  # low frequencies of flat blocks, in units of the noise's variance
 BINS = 24  # brightnesses
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
 SLOW = 5  # frequencies below u + v = 5 are not used for it
-TINY = 1e-200  # against division by zero
+TINY = 1e-100  # against division by zero; its square, too, is a number
 LINE_ERROR = 0.012  # of variance, systematic, added to the spread of the points
 
 
@@ -98,7 +98,7 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     ValueError
         When the image is too small to hold enough blocks.
     """
-    means, energies, usable = _transform(planes, low, high)
+    means, energies, usable = transform(planes, low, high, stride(planes))
     use = np.flatnonzero(usable)
     if len(use) < 16:
         raise ValueError("too few blocks")
@@ -118,11 +118,15 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     return Points(mean, variance, counts, means[kept], energies[kept], np.concatenate(bins), flat / len(use))
 
 
-def _transform(
-    planes: Sequence[tuple[Floats, Floats]], low: float | None, high: float | None
+def stride(planes: Sequence[tuple[Floats, Floats]]) -> int:
+    """Return the distance between blocks: small images give all they have, large ones no more than takes a moment."""
+    return max(4, int(np.ceil(np.sqrt(sum(one.size for one, _ in planes) / MOST))))
+
+
+def transform(
+    planes: Sequence[tuple[Floats, Floats]], low: float | None, high: float | None, step: int
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    pixels = sum(one.size for one, _ in planes)
-    step = max(4, int(np.ceil(np.sqrt(pixels / MOST))))
+    """Return mean, squared DCT coefficients and usability (known, not clipped) of blocks `step` pixels apart."""
     means, energies, usable = [], [], []
     for bright, noisy in planes:
         if min(noisy.shape) < SIDE:
