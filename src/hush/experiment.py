@@ -9,7 +9,7 @@ import os
 import platform
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -25,12 +25,14 @@ from hush.noise import parse
 from hush.simulate import epithelium
 
 KEYS = {
-    "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale"},
-    "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain"},
+    "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale",
+         "common"},
+    "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain",
+             "copies", "crop", "train"},
     "noise": {"notation", "clip8"},
     "method": {"name", "peer", "settings", "label", "family"},
-    "scale": {"images", "crop", "seeds", "seconds"},
-}
+    "scale": {"images", "crop", "seeds", "seconds", "steps"},
+}  # fmt: skip
 SCALES = ("smoke", "cpu", "full")
 PICTURE = 160  # side of the pictures that are kept
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -50,6 +52,8 @@ class Item:
     peak : float
     fit_gain : bool
         Whether gain and offset are fitted before scoring.
+    spec : dict
+        What the recipe says of the data set.
     """
 
     data: str
@@ -60,6 +64,7 @@ class Item:
     noisy: Array
     peak: float
     fit_gain: bool
+    spec: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -122,9 +127,10 @@ def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
     """
     limits = recipe.get("scale", {}).get(scale, {})
     for data in recipe["data"]:
-        for name, clean, noisy in _pictures(data, folder, limits):
-            clean, noisy = _cut(clean, limits.get("crop")), None if noisy is None else _cut(noisy, limits.get("crop"))
-            common = {"peak": data.get("peak", 255.0), "fit_gain": data.get("fit_gain", False)}
+        for name, clean, noisy in pictures(data, folder, limits):
+            side = limits.get("crop", data.get("crop"))
+            clean, noisy = _cut(clean, side), None if noisy is None else _cut(noisy, side)
+            common = {"peak": data.get("peak", 255.0), "fit_gain": data.get("fit_gain", False), "spec": data}
             if noisy is not None:
                 yield Item(data["name"], name, "real", 0, clean, noisy, **common)
                 continue
@@ -137,8 +143,8 @@ def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
                     yield Item(data["name"], name, label, seed, clean, drawn, **common)
 
 
-def _pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
-    """(name, clean, noisy or None) of one data set."""
+def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
+    """Yield (name, clean, noisy or None) of one data set."""
     if data.get("generate"):
         for seed in range(data.get("count", 4))[: limits.get("images")]:
             yield f"{data['generate']}-{seed}", epithelium(seed=seed), None
@@ -149,16 +155,20 @@ def _pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Ite
         what = data["files"] if not paths else f"{data['reference']} ({len(partners)} for {len(paths)} noisy files)"
         raise HushError(f"no data for {data['name']}: {folder.name}/{what} is not there; say where with --data DIR")
     chosen = list(zip(paths, partners, strict=True))[data.get("first", 0) :]
-    chosen = chosen[-data["last"] :] if "last" in data else chosen
+    if "last" in data:  # the last so many; negative: all but the last so many
+        chosen = chosen[-data["last"] :] if data["last"] > 0 else chosen[: data["last"]]
     chosen = [chosen[k] for k in data["pick"]] if "pick" in data else chosen
     for path, partner in chosen[: limits.get("images")]:
-        clean = _read(partner, data.get("grey", True))
-        yield path.stem, clean, _read(path, data.get("grey", True)) if "reference" in data else None
+        clean = _read(partner, data)
+        yield path.stem, clean, _read(path, data) if "reference" in data else None
 
 
-def _read(path: Path, grey: bool) -> Array:
+def _read(path: Path, data: dict[str, Any]) -> Array:
     values = np.asarray(io.read(path).data, np.float32)
-    return values[..., :3] @ GREY if grey and values.ndim == 3 else values
+    values = values[..., :3] if values.ndim == 3 else values
+    if data.get("grey", True) and values.ndim == 3:
+        values = values @ GREY if values.shape[-1] == 3 else values[..., 0]
+    return np.repeat(values[..., None], data["copies"], -1) if "copies" in data else values
 
 
 def _cut(picture: Array, side: int | None) -> Array:
@@ -214,7 +224,8 @@ def run(
     recipe : dict
         From `load`.
     make : callable
-        (item, method, recipe) -> what one row holds besides the names.
+        (item, method, recipe) -> what one row holds besides the names; ``recipe["here"]`` has ``data`` and ``out``,
+        the folders, and ``limits``, what the scale says.
     scale : {"smoke", "cpu", "full"}
     data, out : Path
         Folder of the data, and of the results.
@@ -245,6 +256,7 @@ def run(
     limits = recipe.get("scale", {}).get(scale, {})
     methods = recipe.get("method", [{"name": ""}])
     todo = [(item, method) for item in items(recipe, scale, data) for method in methods]
+    here = {"data": data, "out": out, "limits": limits}
     rows = []
     for number, (item, method) in enumerate(todo):
         label = method.get("label") or method.get("name") or method.get("peer", "")
@@ -253,10 +265,9 @@ def run(
         if export is not None:
             _export(export, item)
         if _name(key) not in done:
-            settings = dict(method.get("settings", {}))
-            if "seconds" in limits and "seconds" in settings:
-                settings["seconds"] = limits["seconds"]
-            made = make(item, method | {"settings": settings, "label": label}, recipe)
+            settings = ({} if "peer" in method else recipe.get("common", {})) | method.get("settings", {})
+            settings |= {name: limits[name] for name in ("seconds", "steps") if name in limits and name in settings}
+            made = make(item, method | {"settings": settings, "label": label}, recipe | {"here": here})
             _picture(out / "pictures", item, label, made.pop("picture", None))
             row = key | made
             with lines.open("a", encoding="utf-8") as file:

@@ -25,6 +25,8 @@ class Job:
     source: Path
     target: Path
     image: Image | None = None
+    partner: Path | None = None
+    target_image: Image | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -48,6 +50,8 @@ class Options:
         Page of one file, or folder of the pages of several.
     results : Path or None
         Keep the folder that the page was made from (a folder in it for each of several files).
+    uncertainty : Path or None
+        Where the standard deviation of every pixel is written; a folder for several files.
     reason : str
         Why this method.
     """
@@ -59,11 +63,18 @@ class Options:
     overwrite: bool = False
     report: Path | None = None
     results: Path | None = None
+    uncertainty: Path | None = None
     reason: str = "asked for"
 
 
-def expand(patterns: Sequence[str]) -> list[Path]:
+def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
     """Turn file names and quoted patterns into files; the same file is taken once.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+    folders : bool
+        Whether a folder stands for the images in it.
 
     Raises
     ------
@@ -72,6 +83,12 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if folders and Path(pattern).is_dir():
+            inside = [path for path in sorted(Path(pattern).iterdir()) if path.suffix.lower() in io.suffixes()]
+            if not inside:
+                raise HushError(f"there is no image in the folder {pattern}")
+            found |= dict.fromkeys(inside)
+            continue
         if Path(pattern).exists() or not glob.has_magic(pattern):
             found[Path(pattern)] = None
             continue
@@ -164,6 +181,8 @@ def open_images(jobs: Sequence[Job], options: Options) -> list[Job]:
             if not isinstance(_base(image.data), np.memmap):
                 held += image.data.nbytes
                 image = image if held < limit else _spill(image)
+            if job.partner is not None:
+                job.target_image = open_image(job.partner, options)
             job.image = image
         except HushError as error:
             if len(jobs) == 1:

@@ -18,12 +18,15 @@ from hush.denoiser import Denoiser, Result
 from hush.errors import HushError
 from hush.files import Job, Options
 from hush.image import Array, Image
-from hush.models import save_model
+from hush.models import load, save_model
 from hush.netdenoiser import NetDenoiser
 from hush.noise import Noise, parse
 from hush.simulate import add_noise
+from hush.trained import RUN_SETTINGS
 
 DEFAULT_METHOD = "auto"
+NETWORK = ("net", "depth", "kernel", "maps", "norm", "residual", "ndim", "joint_channels")  # what shapes a network
+TIMES = ("steps", "seconds", "seed", *RUN_SETTINGS)  # what a training does not take over from another
 
 
 def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any) -> Image | Array:
@@ -74,6 +77,8 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     with io.create(job.target, like, overwrite=options.overwrite) as out:
         array = np.empty(noisy.data.shape, dtype) if out is None else out
         result = denoiser.run(noisy, array, done)
+        if options.uncertainty is not None:
+            _write_uncertainty(job, result, options, several)
         result.info.setdefault("reason", options.reason)
         result.info["warnings"] = [*noisy.meta.get("warnings", []), *result.info["warnings"]]
         _write_page(job, noisy, result, options, several)
@@ -82,6 +87,14 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     result.info.pop("loss", None)
     job.record = {"input": str(job.source), "output": str(job.target), **result.info}
     job.image = None  # bounded memory: the next file needs the room
+
+
+def _write_uncertainty(job: Job, result: Result, options: Options, several: bool) -> None:
+    if result.std is None or options.uncertainty is None:
+        raise HushError(f"{result.info['method']} gives no uncertainty with these settings; ssdn does")
+    target = options.uncertainty / job.target.name if several else options.uncertainty
+    target.parent.mkdir(parents=True, exist_ok=True)
+    io.write(target, result.std.with_meta(description="standard deviation a pixel"), overwrite=options.overwrite)
 
 
 def _write_page(job: Job, noisy: Image, result: Result, options: Options, several: bool) -> None:
@@ -122,24 +135,63 @@ def command(job: Job, info: dict[str, Any]) -> str:
 
 
 def fit_jobs(
-    jobs: Sequence[Job], denoiser: Denoiser, checkpoint: Path, resume: bool, progress: Callable[..., None] | None
+    jobs: Sequence[Job],
+    denoiser: Denoiser,
+    checkpoint: Path,
+    resume: bool,
+    progress: Callable[..., None] | None,
+    start: NetDenoiser | None = None,
 ) -> Denoiser:
-    """Fit one model to the images of all jobs."""
+    """Fit one model to the images of all jobs, and their partners."""
     images = [job.image for job in jobs if job.image is not None]
+    others = [job.target_image for job in jobs if job.target_image is not None] or None
     if isinstance(denoiser, NetDenoiser):
-        return denoiser.fit(images, checkpoint=checkpoint, resume=resume, progress=progress)
-    return denoiser.fit(images)
+        return denoiser.fit(images, others, checkpoint=checkpoint, resume=resume, progress=progress, start=start)
+    return denoiser.fit(images, others)
 
 
 def train_file(
-    jobs: Sequence[Job], denoiser: NetDenoiser, path: Path, resume: bool, overwrite: bool, progress: Callable[..., None]
-) -> NetDenoiser:
-    """Fit one model to all jobs and save it."""
+    jobs: Sequence[Job],
+    denoiser: NetDenoiser,
+    path: Path,
+    resume: bool,
+    overwrite: bool,
+    progress: Callable[..., None],
+    start: NetDenoiser | None = None,
+) -> list[Path]:
+    """Fit one model to all jobs and save it, and its last weights where the best ones are others."""
     partial = path.with_name(path.name + ".partial")
-    fit_jobs(jobs, denoiser, partial, resume, progress)
+    fit_jobs(jobs, denoiser, partial, resume, progress, start)
+    written = [path]
     save_model(denoiser, path, overwrite=overwrite)
+    if any(net is not None for net in denoiser.lasts_):
+        written.append(path.with_suffix(f".last{path.suffix}"))
+        save_model(denoiser, written[-1], overwrite=True, last=True)
     partial.unlink(missing_ok=True)
-    return denoiser
+    return written
+
+
+def fine_tuned(path: Path, method: str | None) -> tuple[NetDenoiser, str, dict[str, Any]]:
+    """Load the model that a training begins with.
+
+    Parameters
+    ----------
+    path : Path
+    method : str or None
+        Another method that is to go on with its network.
+
+    Returns
+    -------
+    start : NetDenoiser
+    method : str
+    settings : dict
+        Those of the model that the new training keeps: all of them, or for another method its network's.
+    """
+    start = load(path)
+    kind = registry.get("methods", method or start.method)
+    kept = start.settings if method in (None, start.method) else {key: start.settings[key] for key in NETWORK}
+    given = {key: value for key, value in kept.items() if key in kind.settings_of() and key not in TIMES}
+    return start, method or start.method, given
 
 
 def add_noise_job(

@@ -1,4 +1,4 @@
-"""What a blind-spot network says of a pixel, as a normal distribution in image units, and how well the noisy one fits."""
+"""What a blind-spot network says of a pixel: a normal distribution, and how well the noisy value fits into it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def prior_of(out: Tensor, noisy: Tensor, scale: Scale, covariance: str) -> Prior
     channels = noisy.shape[1]
     unit = float(np.mean(scale.std))
     middle, std = (out.new_tensor(values) / unit for values in (scale.mean, scale.std))
-    mean, rest = out.movedim(1, -1).split([channels, out.shape[1] - channels], -1)
+    mean, rest = torch.split(out.movedim(1, -1), [channels, out.shape[1] - channels], -1)
     factor = rest.new_zeros(*rest.shape[:-1], channels, channels)
     if rest.shape[-1] == channels or rest.shape[-1] == 1:
         factor = torch.diag_embed((rest + BEGIN).expand(*rest.shape[:-1], channels))

@@ -23,7 +23,7 @@ FORMAT = 1
 HISTORY = ("step", "steps", "losses", "validation", "best", "stopped")
 
 
-def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = False) -> None:
+def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = False, last: bool = False) -> None:
     """Write a fitted method to a file, atomically.
 
     Parameters
@@ -34,6 +34,8 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
         By custom ``NAME.hush``.
     overwrite : bool
         Whether an existing file may be replaced.
+    last : bool
+        Write the weights at the end of training, not those that were best on the part held out.
 
     Raises
     ------
@@ -45,12 +47,14 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
         raise HushError("there is nothing to save: call fit first")
     if path.exists() and not overwrite:
         raise HushError(f"{path.name} exists; --overwrite replaces it")
+    nets = [final or best for best, final in zip(denoiser.nets_, denoiser.lasts_, strict=True)]
+    nets = nets if last else denoiser.nets_
     note = {
         "format": FORMAT,
         "method": denoiser.method,
         "parameters": {k: v for k, v in denoiser.settings.items() if k not in RUN_SETTINGS},
         "normalisation": [vars(scale) for scale in denoiser.scales_],
-        "trained": [net is not None for net in denoiser.nets_],
+        "trained": [net is not None for net in nets],
         "axes": denoiser.axes_,
         "precision": denoiser.precision_,
         "learned": denoiser.learned_,
@@ -59,7 +63,7 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
     }
     tensors = {
         f"{index}/{key}": value.detach().cpu().contiguous()
-        for index, net in enumerate(denoiser.nets_)
+        for index, net in enumerate(nets)
         if net is not None
         for key, value in net.state_dict().items()
     }
@@ -107,7 +111,7 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
         model.scales_ = [Scale(tuple(s["mean"]), tuple(s["std"])) for s in note["normalisation"]]
         model.learned_ = note["learned"]
         model.history_ = [State(**history) for history in note["history"]]
-        model.nets_ = []
+        model.nets_, model.lasts_ = [], [None] * len(note["trained"])
         for index, trained in enumerate(note["trained"]):
             net = None
             if trained:

@@ -21,6 +21,8 @@ from hush.noise import parse
 from hush.noiselevel import NOT_WHITE
 from hush.peers import run_peer
 from hush.stabilise import Stabiliser
+from hush.tables import difference, groups, mean, percent
+from hush.teaching import trained, trained_table
 
 Row = dict[str, Any]
 Make = Callable[[Item, Row, Row], Row]
@@ -73,7 +75,7 @@ def _known(value: Any, item: Item) -> Any:
 def denoise_table(rows: Sequence[Row], recipe: Row) -> str:
     """Mean PSNR and SSIM, median seconds, and paired differences to the baseline with their 95 % interval."""
     lines = ["| data | noise | method | n | PSNR | SSIM | seconds | against baseline |", "| --- " * 8 + "|"]
-    for group in _groups(rows, "data", "noise"):
+    for group in groups(rows, "data", "noise"):
         methods = list(dict.fromkeys(row["method"] for row in group))
         score = "psnr_fitted" if any("psnr_fitted" in row for row in group) else "psnr"
         of = {m: {(r["image"], r["seed"]): r for r in group if r["method"] == m and "error" not in r} for m in methods}
@@ -90,20 +92,6 @@ def denoise_table(rows: Sequence[Row], recipe: Row) -> str:
                 f"{np.median([r['seconds'] for r in mine]):.3g} | {against} |"
             )
     return "\n".join(lines)
-
-
-def difference(values: Sequence[float]) -> str:
-    """Say a mean paired difference with its 95 % interval (Student's t).
-
-    Examples
-    --------
-    >>> difference([1.0, 2.0, 3.0])
-    '+2.00 ± 2.48'
-    """
-    if len(values) < 2:
-        return "–" if not values else f"{values[0]:+.2f}"
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values):+.2f} ± {half:.2f}"
 
 
 # Noise estimation ----------------------------------------------------------------------------
@@ -142,21 +130,17 @@ def estimate_table(rows: Sequence[Row], recipe: Row) -> str:
         "| inside 95 % |",
         "| --- " * 10 + "|",
     ]
-    for group in _groups(rows, "data", "noise", "method"):
+    for group in groups(rows, "data", "noise", "method"):
         error = np.array([row["error"] for row in group])
         gain = [abs(row["gain_error"]) for row in group if "gain_error" in row]
         line = [row["variance_error"] for row in group if "variance_error" in row]
         inside = [row["inside"] for row in group if "inside" in row]
         lines.append(
             f"| {group[0]['data']} | {group[0]['noise']} | {group[0]['method']} | {len(group)} | {error.mean():+.1%} | "
-            f"{error.std():.1%} | {np.median(np.abs(error)):.1%} | {_percent(gain)} | {_percent(line)} | "
+            f"{error.std():.1%} | {np.median(np.abs(error)):.1%} | {percent(gain)} | {percent(line)} | "
             f"{f'{np.mean(inside):.0%}' if inside else '–'} |"
         )
     return "\n".join(lines)
-
-
-def _percent(values: Sequence[float]) -> str:
-    return f"{np.median(values):.1%}" if values else "–"
 
 
 # White or not --------------------------------------------------------------------------------
@@ -179,12 +163,12 @@ def whiteness_table(rows: Sequence[Row], recipe: Row) -> str:
         f"| data | noise | lag-one correlation | found | called white (score up to {NOT_WHITE}) | AUC against white |",
         "| --- " * 6 + "|",
     ]
-    for group in _groups(rows, "data"):
+    for group in groups(rows, "data"):
         white: dict[str, list[float]] = {row["noise"].split("=")[1].split(",")[0]: [] for row in group}
         for row in group:
             if row["noise"].startswith("gaussian"):
                 white[row["noise"].split("=")[1]].append(row["score"])
-        for one in _groups(group, "noise"):
+        for one in groups(group, "noise"):
             level = one[0]["noise"].split("=")[1].split(",")[0]
             scores, plain = np.array([row["score"] for row in one]), np.array(white[level])
             above = (scores[:, None] > plain).mean() + 0.5 * (scores[:, None] == plain).mean() if plain.size else 0.5
@@ -259,19 +243,19 @@ def agreement_table(rows: Sequence[Row], recipe: Row) -> str:
     """Kendall's tau of each risk with PSNR: within families of settings, and between the families' best."""
     lines = ["| data | noise | risk | tau within families | tau between families | loss of its choice, dB |",
              "| --- " * 6 + "|"]  # fmt: skip
-    for group in _groups(rows, "data", "noise"):
+    for group in groups(rows, "data", "noise"):
         for name in ("sure", "hidden"):
             within, between, loss = [], [], []
-            for one in _groups(group, "image", "seed"):
-                families = list(_groups(one, "family"))
+            for one in groups(group, "image", "seed"):
+                families = list(groups(one, "family"))
                 within += [_tau(family, name) for family in families if len(family) > 2]
                 middle = [family[len(family) // 2] for family in families]
                 between.append(_tau(middle, name))
                 picked = min(one, key=lambda row: row[name])
                 loss.append(max(row["psnr"] for row in one) - picked["psnr"])
             lines.append(
-                f"| {group[0]['data']} | {group[0]['noise']} | {name} | {_mean(within):.2f} | "
-                f"{_mean(between):.2f} | {np.mean(loss):.2f} |"
+                f"| {group[0]['data']} | {group[0]['noise']} | {name} | {mean(within):.2f} | "
+                f"{mean(between):.2f} | {np.mean(loss):.2f} |"
             )
     return "\n".join(lines)
 
@@ -282,25 +266,13 @@ def _tau(rows: Sequence[Row], name: str) -> float:
     return float(stats.kendalltau([-row[name] for row in rows], [row["psnr"] for row in rows]).statistic)
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def _groups(rows: Sequence[Row], *keys: str) -> list[list[Row]]:
-    """Rows that agree in the keys, in order of appearance."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return list(found.values())
-
-
 KINDS: dict[str, tuple[Make, Callable[[Sequence[Row], Row], str]]] = {
     "denoise": (denoise, denoise_table),
     "noise-estimation": (estimate, estimate_table),
     "whiteness": (whiteness, whiteness_table),
     "variance-line": (variance_line, variance_line_table),
     "risk-agreement": (agreement, agreement_table),
+    "trained": (trained, trained_table),
 }
 
 

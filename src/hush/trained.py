@@ -136,9 +136,10 @@ class Trained(Denoiser):
         def function(piece: Array) -> tuple[Array, ...]:
             x = torch.from_numpy(context.scale.normalise(piece))[None].to(self.device_)
             inside = tuple(slice(0, size) for size in piece.shape[1:])
-            mean, *variance = (y[(0, slice(None), *inside)] for y in self._forward(net, pad_end(x, multiple), context))
-            clean = context.scale.restore(mean.cpu().numpy(), piece)
-            return (clean, *(context.scale.spread(y.clip(0).sqrt().cpu().numpy()) for y in variance))
+            made = [y[0].cpu().numpy() for y in self._forward(net, pad_end(x, multiple), context)]
+            mean, *variance = (y[(slice(None), *inside)] for y in made)
+            clean = context.scale.restore(mean, piece)
+            return (clean, *(context.scale.spread(np.sqrt(np.maximum(y, 0))) for y in variance))
 
         side = (self.tile,) * self.ndim if self.tile else tile_side(self.ndim, margin, self.maps)
         return Work(function, side, margin, multiple)
@@ -154,7 +155,7 @@ class Trained(Denoiser):
 
         with body_precision(self.device_, self.precision_):
             both = mean_over_symmetries(function, x) if self.tta else function(x)
-        return both.split(x.shape[1], 1)
+        return tuple(torch.split(both, x.shape[1], 1))
 
     def _fits(self, image: Image) -> None:
         wanted = len(self.nets_)

@@ -15,14 +15,18 @@ from hush.cli._options import (
     OVERWRITE,
     QUIET,
     RUN,
+    TARGETS,
+    UNCERTAINTY,
     WRITE,
     build,
     check_pages,
     console_of,
     finish,
     options_of,
+    pair,
     run_settings,
 )  # fmt: skip
+from hush.errors import HushError
 
 
 @click.command()
@@ -32,8 +36,10 @@ from hush.cli._options import (
 @click.option("--each", is_flag=True, help="Train one model a file instead of one for all.")
 @RUN
 @KNOWN
+@TARGETS
+@UNCERTAINTY
 @WRITE
-def denoise(inputs: Sequence[str], output: str | None, each: bool, **said: Any) -> int:
+def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str | None, **said: Any) -> int:
     """Denoise files, knowing nothing but themselves."""
     from hush import files, jobs
 
@@ -41,6 +47,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, **said: Any) 
     denoiser = build(said, jobs.DEFAULT_METHOD)
     planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     check_pages(planned, options)
+    pair(planned, targets, denoiser)
     opened = files.open_images(planned, options)
     console.plan(opened, denoiser, each)
     for group in [[job] for job in opened] if each or denoiser.scope == "image" else [opened] if opened else []:
@@ -55,27 +62,37 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, **said: Any) 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The model, NAME.hush.")
+@click.option("--from", "begin", type=click.Path(path_type=Path), help="Go on with a trained model (fine-tuning).")
 @LEARN
 @RUN
+@KNOWN
+@TARGETS
+@click.option("--validation", type=click.FloatRange(0, 0.5), help="Share of the files held out; the best weights win.")
+@click.option("--patience", type=click.IntRange(1), help="Stop after so many of 50 looks without a better one.")
 @AXES
 @click.option("--again", is_flag=True, help="Learn from files that hush has denoised already.")
 @OVERWRITE
 @QUIET
-def train(inputs: Sequence[str], output: Path, **said: Any) -> int:
-    """Train a model on files and keep it for 'hush apply'."""
+def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, **said: Any) -> int:
+    """Train a model on files or folders and keep it for 'hush apply'."""
     from hush import files, jobs
 
     console = console_of(said)
     options = files.Options(axes=said["axes"], again=said["again"])
-    denoiser = build(said, "n2v")
-    planned = [files.Job(source, output) for source in files.expand(inputs)]
+    start, kept = None, None
+    if begin is not None:
+        start, said["method"], kept = jobs.fine_tuned(begin, said["method"])
+    denoiser = build(said, "n2v", kept)
+    planned = [files.Job(source, output) for source in files.expand(inputs, folders=True)]
     files.check_model_output(output, said["overwrite"])
+    pair(planned, targets, denoiser)
     opened = files.open_images(planned, options)
     console.plan(opened, denoiser, False)
     if opened:
         with console.training(opened) as progress:
-            jobs.train_file(opened, denoiser, output, said["resume"], said["overwrite"], progress)
-        console.say(f"wrote {output}")
+            how = (said["resume"], said["overwrite"], progress, start)
+            written = jobs.train_file(opened, denoiser, output, *how)
+        console.say(f"wrote {' and '.join(map(str, written))}")
     return console.close(planned)
 
 
@@ -85,6 +102,7 @@ def train(inputs: Sequence[str], output: Path, **said: Any) -> int:
 @click.option("-o", "--output", help="File for one input, folder for several.  [default: NAME_denoised.EXT]")
 @click.option("--renormalize", is_flag=True, help="Measure mean and spread on every image anew.")
 @RUN
+@UNCERTAINTY
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:
     """Denoise files with a trained model."""
@@ -95,6 +113,8 @@ def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: b
     planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     check_pages(planned, options)
     denoiser = load(model, renormalize=renormalize, **run_settings(said))
+    if said["uncertainty"] is not None and not denoiser.uncertain:
+        raise HushError(f"the model's method {denoiser.method} gives no uncertainty; possible: one trained by ssdn")
     for job in planned:
         with console.attempt([job], len(planned) > 1):
             files.open_images([job], options)

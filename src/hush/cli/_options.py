@@ -55,6 +55,14 @@ KNOWN = together(
     click.option("--read-noise", type=click.FloatRange(0), help="Of the camera: standard deviation, image units."),
     click.option("--dark", type=click.Path(), help="A picture without light: the offset of every pixel."),
 )
+TARGETS = click.option(
+    "--targets", help="Partners of the inputs: a folder with the same names, a quoted pattern, or one file."
+)
+UNCERTAINTY = click.option(
+    "--uncertainty",
+    type=click.Path(path_type=Path),
+    help="Write one standard deviation a pixel: a file, or a folder for several.",
+)
 WRITE = together(
     AXES,
     click.option("--crop", help="Try it on a piece: y0:y1,x0:x1."),
@@ -85,7 +93,8 @@ def options_of(said: dict[str, Any]) -> Options:
     crop = parse_crop(said["crop"]) if said["crop"] else None
     names = ("axes", "as_float", "again", "overwrite", "report", "results")
     reason = "a trained model" if "method" not in said else "asked for" if said["method"] else "the default"
-    return Options(crop=crop, reason=reason, **{name: said[name] for name in names})
+    found = {name: said[name] for name in names} | {"uncertainty": said.get("uncertainty")}
+    return Options(crop=crop, reason=reason, **found)
 
 
 def run_settings(said: dict[str, Any]) -> dict[str, Any]:
@@ -93,26 +102,50 @@ def run_settings(said: dict[str, Any]) -> dict[str, Any]:
     return {name: said[name] for name in ("device", "precision", "tile", "tta", "strength") if name in said}
 
 
-def build(said: dict[str, Any], default: str) -> Any:
-    """Make the method from --method, the options, and --set."""
+def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None) -> Any:
+    """Make the method from --method, the options, and --set; `kept`: settings of a model that it goes on from."""
     if said["steps"] and said["seconds"]:
         raise HushError("--steps and --seconds are two ways to say how long: give one")
-    names = ("steps", "seconds", "seed", "joint_channels", "noise", "gain", "offset", "read_noise", "dark")
+    learning = ("steps", "seconds", "seed", "joint_channels", "validation", "patience")
+    names = (*learning, "noise", "gain", "offset", "read_noise", "dark")
     known = {name: said[name] for name in names if said.get(name) is not None}
-    known |= {"ndim": int(said["ndim"]), **run_settings(said)}
+    if kept is None:
+        known |= {"ndim": int(said["ndim"])}
+    known |= run_settings(said)
     kind = registry.get("methods", said["method"] or default)
+    if "noise" in known and kind.needs in ("noisy pairs", "noisy and clean"):
+        known["simulate"] = known.pop("noise")  # put on clean images, where a method learns from pairs
     usable = {name: value for name, value in known.items() if name in kind.settings_of()}
     told = [name for name in ("noise", "gain", "offset", "read_noise", "dark") if name in known and name not in usable]
     if told:
         raise HushError(f"{said['method']} does not use what is known about the noise (--{told[0].replace('_', '-')})")
-    denoiser = kind.from_text(said["sets"], **usable)
+    denoiser = kind.from_text(said["sets"], **((kept or {}) | usable))
     denoiser.check()
+    if said.get("uncertainty") is not None and not denoiser.uncertain:
+        raise HushError(f"{denoiser.method} gives no uncertainty; possible: --method ssdn")
     return denoiser
 
 
+def pair(planned: Sequence[Job], targets: str | None, denoiser: Any) -> None:
+    """Find the partner of every file, before any work."""
+    from hush.pairs import partners
+
+    if targets is None:
+        return
+    if denoiser.needs not in ("noisy pairs", "noisy and clean"):
+        raise HushError(f"{denoiser.method} learns without partners: leave --targets out, or take n2n or n2c")
+    for job, path in zip(planned, partners([job.source for job in planned], targets), strict=True):
+        job.partner = path
+
+
 def check_pages(planned: Sequence[Job], options: Options) -> None:
-    """Refuse, before any work, a page that could not be written."""
-    page = options.report
+    """Refuse, before any work, a page or an uncertainty that could not be written."""
+    from hush import io
+
+    page, spread = options.report, options.uncertainty
+    if spread is not None:
+        for path in [spread / job.target.name for job in planned] if len(planned) > 1 else [spread]:
+            io.check_output(path, overwrite=options.overwrite, inputs=[job.source for job in planned])
     if page is None:
         return
     if len(planned) > 1 and page.suffix == ".html":

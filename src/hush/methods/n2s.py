@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -57,14 +57,14 @@ class Noise2Self(NetDenoiser):
     @property
     def phases(self) -> int:
         """Number of phases of the grid."""
-        return self.width**self.ndim
+        return int(self.width**self.ndim)
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return the network; tiles begin on the hidden grid as well."""
-        net = super().build(channels, ndim)
-        net.multiple = math.lcm(int(net.multiple), self.width)  # type: ignore[arg-type]
-        net.margin = int(net.margin) + 1  # type: ignore[arg-type]
-        return net
+        net: Any = super().build(channels, ndim)
+        net.multiple, net.margin = math.lcm(net.multiple, self.width), net.margin + 1
+        made: nn.Module = net
+        return made
 
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         """Return the squared error to the noisy values at one phase of the grid."""

@@ -26,7 +26,7 @@ from hush.trained import Context
 
 RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
-PACE = 20.0  # how much faster than weights the logarithm of a global parameter moves: it has hundreds of steps, not 500,000
+PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
 LOOKED = 8  # images in which the noise is looked for
 CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
 
@@ -72,7 +72,7 @@ class SSDN(Knowing, NetDenoiser):
     Notes
     -----
     Where the defaults differ from the paper's, they are for a minute on two cores: 24 maps and three poolings
-    (48 and five), crops of 64 pixels (256), 1e-3 (3e-4), and the network adds to the mean of the 24 pixels around.
+    (48 and five), crops of 64 pixels (256), 4e-3 (3e-4), and the network adds to the mean of the 24 pixels around.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class SSDN(Knowing, NetDenoiser):
     covariance: Literal["full", "diag", "mean"] = "full"
     net: str = "blindspot"
     maps: int = 24
-    learning_rate: float = 1e-3
+    learning_rate: float = 4e-3
     norm: Literal["batch", "none"] = "none"
 
     def check(self) -> None:
@@ -143,6 +143,12 @@ class SSDN(Knowing, NetDenoiser):
             raise HushError(f"noise {said!r} has no parameter that could be learned; --set parameter=known")
         return str(model)
 
+    @property
+    def used_noise(self) -> list[NoiseModel | None]:
+        """The noise of every network, as known, learned or fitted; None where an image has its own."""
+        nets = [net for net in self.nets_ if isinstance(net, _Net)]
+        return [None if net.noise is None or net.variable is not None else self._noise(net) for net in nets]
+
     # The method ----------------------------------------------------------------------------------
 
     def build(self, channels: int, ndim: int) -> nn.Module:
@@ -160,11 +166,11 @@ class SSDN(Knowing, NetDenoiser):
         if self.parameter == "global":
             net.register_parameter("factors", nn.Parameter(torch.zeros(count)))
         if self.parameter == "variable":
-            channels = net.blind.inputs
+            channels: Any = net.blind.inputs
             unet = {"depth": 2, "maps": 16, "norm": "none", "residual": "none"}
-            net.variable = self.network(channels, count, self.ndim, net="unet", **unet)  # type: ignore[arg-type]
-            nn.init.zeros_(net.variable.last.weight)  # type: ignore[arg-type]
-            net.multiple = max(int(net.multiple), int(net.variable.multiple))  # type: ignore[arg-type]
+            variable: Any = self.network(channels, count, self.ndim, net="unet", **unet)
+            nn.init.zeros_(variable.last.weight)
+            net.variable = variable
 
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         """Return minus the logarithm of the likelihood of the noisy values, given their surroundings."""
@@ -188,8 +194,8 @@ class SSDN(Knowing, NetDenoiser):
         """What shares its noise: the whole batch, or image by image."""
         assert net.noise is not None
         if self.parameter == "variable":
-            factors = self._factors(net, batch.noisy)
-            return [(prior.part(k), net.noise.varied(list(one))) for k, one in enumerate(factors.exp())]
+            factors = self._factors(net, batch.noisy).exp()
+            return [(prior.part(k), net.noise.varied(list(factors[k]))) for k in range(len(factors))]
         return [(prior, self._noise(net))]
 
     def _one(self, net: _Net, prior: Prior, noise: NoiseModel) -> Tensor:
@@ -206,8 +212,8 @@ class SSDN(Knowing, NetDenoiser):
     def _factors(net: _Net, x: Tensor) -> Tensor:
         """Logarithms of the noise's parameters against those it began with, (B, n)."""
         assert net.variable is not None
-        out: Tensor = net.variable(x)
-        return out.flatten(2).mean(-1)
+        logarithms: Tensor = net.variable(x).flatten(2).mean(-1)
+        return logarithms
 
     @staticmethod
     def _noise(net: _Net) -> NoiseModel:
@@ -243,7 +249,7 @@ class SSDN(Knowing, NetDenoiser):
         size = [max(self.grid, n // 4 * 4) for n in np.minimum(size, some[0].shape[1:])]
         batch = Patches(some, size, scale, "none").batch(CROPS, np.random.default_rng(self.seed), self.device_)
         with torch.inference_mode(), body_precision(self.device_, self.precision_):
-            factors = torch.cat([self._factors(net, one) for one in batch.noisy.split(8)]).mean(0)
+            factors = torch.cat([self._factors(net, one) for one in torch.split(batch.noisy, 8)]).mean(0)
         assert net.noise is not None
         return _Known(scale, net.noise.varied([float(factor) for factor in factors.exp()]))
 

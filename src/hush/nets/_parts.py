@@ -100,7 +100,7 @@ def finish(last: nn.Module, features: Tensor, x: Tensor, residual: str) -> Tenso
     Both stay in float32: bfloat16 would leave 8 bits of a 16-bit image.
     """
     with torch.autocast(x.device.type, enabled=False):
-        out: Tensor = last(features.to(last.weight.dtype))  # type: ignore[union-attr,arg-type]
+        out: Tensor = last(features.to(last.weight.dtype))  # type: ignore[arg-type]
         if residual == "none":
             return out
         return out + (x if residual == "input" else smooth(x)).to(out.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,9 @@ def grid(depth: int | None) -> int:
 def surroundings(x: Tensor) -> Tensor:
     """Return the mean over 5 pixels a side without the centre of (B, C, [Z,] Y, X), at the edges of what there is."""
     ndim, channels, side = x.ndim - 2, x.shape[1], 2 * SURROUND + 1
-    kernel = torch.ones(channels, 1, *(side,) * ndim, dtype=x.dtype, device=x.device)
-    kernel[(slice(None), 0, *(SURROUND,) * ndim)] = 0
+    kernel = torch.ones(side**ndim, dtype=x.dtype, device=x.device)
+    kernel[side**ndim // 2] = 0  # the centre
+    kernel = kernel.reshape(1, 1, *(side,) * ndim).expand(channels, 1, *(side,) * ndim)
     convolve = functional.conv2d if ndim == 2 else functional.conv3d
     total = convolve(x, kernel, padding=SURROUND, groups=channels)
     count = convolve(torch.ones_like(x[:1]), kernel, padding=SURROUND, groups=channels)
@@ -31,20 +32,37 @@ def surroundings(x: Tensor) -> Tensor:
 
 
 class _Upward(nn.Module):
-    """A convolution that sees its own row and rows above, and a leaky ReLU."""
+    """A convolution that sees its own row and rows above."""
 
-    def __init__(self, into: int, out: int, kernel: int, ndim: int, norm: str) -> None:
+    def __init__(self, into: int, out: int, kernel: int, ndim: int, bias: bool = True) -> None:
         super().__init__()
-        half = kernel // 2
         self.rows = (0, 0, kernel - 1, 0)  # all of Y's padding at the top
-        side = (half,) * ndim
-        padding = (*side[:-2], 0, half)
-        self.layer = CONVOLUTION[ndim](into, out, kernel, padding=padding, bias=norm == "none")
-        self.norm = NORM[ndim](out) if norm == "batch" else nn.Identity()
-        self.active = nn.LeakyReLU(0.1, inplace=True)
+        padding: Any = (*(kernel // 2,) * (ndim - 2), 0, kernel // 2)
+        self.layer = CONVOLUTION[ndim](into, out, kernel, padding=padding, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.active(self.norm(self.layer(functional.pad(x, self.rows))))
+        out: Tensor = self.layer(functional.pad(x, self.rows))
+        return out
+
+
+def _active(maps: int, ndim: int, norm: str) -> nn.Sequential:
+    first = [NORM[ndim](maps)] if norm == "batch" else []
+    return nn.Sequential(*first, nn.LeakyReLU(0.1, inplace=True))
+
+
+class _Rise(nn.Module):
+    """A stage of the decoder; as in `Stage` the maps from below are convolved before they are up-sampled."""
+
+    def __init__(self, below: int, skipped: int, wide: int, kernel: int, ndim: int, norm: str) -> None:
+        super().__init__()
+        self.lift = _Upward(below, wide, kernel, ndim)
+        self.skip = _Upward(skipped, wide, kernel, ndim, bias=False)
+        self.active = _active(wide, ndim, norm)
+        self.second = nn.Sequential(_Upward(wide, wide, kernel, ndim), _active(wide, ndim, norm))
+
+    def forward(self, below: Tensor, skipped: Tensor) -> Tensor:
+        maps = functional.interpolate(self.lift(below), scale_factor=2.0, mode="nearest")
+        out: Tensor = self.second(self.active(maps + self.skip(skipped)))
         return out
 
 
@@ -58,16 +76,16 @@ class _HalfPlane(nn.Module):
 
     def __init__(self, inputs: int, ndim: int, depth: int, kernel: int, maps: int, norm: str) -> None:
         super().__init__()
-        self.ndim = ndim
-        wide = 2 * maps
-        self.first = _Upward(inputs, maps, kernel, ndim, norm)
-        self.down = nn.ModuleList(_Upward(maps, maps, kernel, ndim, norm) for _ in range(depth + 1))
-        joined = [maps + maps, *[wide + maps] * (depth - 1)]  # from below, and the skip; the deepest level first
-        joined = joined[:depth]
+        self.ndim, wide = ndim, 2 * maps
+
+        def down(into: int) -> nn.Sequential:
+            return nn.Sequential(_Upward(into, maps, kernel, ndim), _active(maps, ndim, norm))
+
+        self.first = down(inputs)
+        self.down = nn.ModuleList(down(maps) for _ in range(depth + 1))
         self.up = nn.ModuleList(
-            nn.Sequential(_Upward(source, wide, kernel, ndim, norm), _Upward(wide, wide, kernel, ndim, norm))
-            for source in joined
-        )
+            _Rise(wide if level else maps, maps, wide, kernel, ndim, norm) for level in range(depth)
+        )  # the deepest level first
         self.outputs = wide if depth else maps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,9 +95,8 @@ class _HalfPlane(nn.Module):
             skips.append(features)
             features = POOL[self.ndim](_lower(features), 2)
         features = self.down[-1](features)
-        for layers, skipped in zip(self.up, reversed(skips), strict=True):
-            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = layers(torch.cat([features, skipped], 1))
+        for stage, skipped in zip(self.up, reversed(skips), strict=True):
+            features = stage(features, skipped)
         return _lower(features)
 
 
@@ -153,8 +170,8 @@ class BlindSpot(nn.Module):
     def _margin(depth: int, kernel: int) -> int:
         reach = kernel - 1  # of a convolution: all of it upward
         levels = sum(2**level for level in range(depth))
-        # a level: one convolution down, one row of shift, two convolutions up; the deepest: one; the first, one more
-        return max(reach + levels * (3 * reach + 2) + reach * 2**depth + 1, SURROUND)
+        # a level: a convolution down and a row of shift, on its way up two convolutions, and one on the level below
+        return max(int(reach + levels * (3 * reach + 2 + reach) + reach * 2**depth + 1), SURROUND)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""

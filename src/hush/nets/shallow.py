@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from hush.nets._parts import CONVOLUTION, SMOOTH, block, finish, initialise
@@ -56,7 +56,7 @@ class Shallow(nn.Module):
         self.residual, self.multiple = residual, 1
         self.margin = max(depth * (kernel // 2), SMOOTH // 2)
         widths = [inputs, *[maps] * depth]
-        self.body = nn.Sequential(*(block(a, b, kernel, ndim, norm) for a, b in zip(widths, widths[1:], strict=False)))
+        self.body = nn.Sequential(*(block(a, b, kernel, ndim, norm) for a, b in pairwise(widths)))
         self.last = CONVOLUTION[ndim](maps, outputs, 1)
         initialise(self, self.last)
 

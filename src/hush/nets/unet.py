@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from hush.nets._parts import CONVOLUTION, POOL, SMOOTH, MaxBlurPool, Stage, block, finish, initialise
@@ -99,8 +98,8 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""
         features, skips = x, []
-        for level, block in enumerate(self.down):
-            features = block(features)
+        for level, layers in enumerate(self.down):
+            features = layers(features)
             if level < self.depth:
                 skips.append(features)
                 features = self.pool[level](features) if self.pool else POOL[self.ndim](features, 2)
