@@ -244,8 +244,9 @@ def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
         return ""
     ends = np.quantile([point[0] for point in found.points], [0.05, 0.95])
     said = model.moments(ends[:, None])[1][:, 0]
-    seen = np.maximum(found.a * ends + found.b, 1e-3 * found.level**2)
-    factors = np.maximum(said, 1e-12) / seen
+    little = 0.1 * found.level**2  # where there is little noise, a factor of it is little as well
+    seen = np.maximum(found.a * ends + found.b, little)
+    factors = np.maximum(said, little) / seen
     worst = int(np.argmax(np.abs(np.log(factors))))
     if 1 / WRONG < factors[worst] < WRONG:
         return ""
