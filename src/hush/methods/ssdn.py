@@ -27,6 +27,7 @@ from hush.trained import Context
 RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
+SURE = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
 LOOKED = 8  # images in which the noise is looked for
 CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
 
@@ -126,7 +127,8 @@ class SSDN(Knowing, NetDenoiser):
         ]
         if said is None:
             self.learned_["noise"] = [str(together(noises)) for noises in seen]
-            if not all(noise.white for noises in seen for noise in noises):
+            shared = [not noise.white for noises in seen for noise in noises]
+            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= SURE:
                 warnings.warn("the noise is shared between neighbours, which this method cannot remove: "
                               "try --method structn2v", HushWarning, stacklevel=4)  # fmt: skip
             return
