@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hush
-from hush import experiment, registry, studies
+from hush import dataset, experiment, registry, studies
 from hush.benchpage import write_document
 from hush.comparepage import compare_page
 from hush.comparison import Entry, collect
@@ -39,7 +39,7 @@ def recipe(tmp_path: Path) -> Path:
     for seed in range(2):
         path = tmp_path / "data" / "cells" / f"{seed}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
-        hush.write(path, Image(experiment.epithelium(64, seed), "YX"))
+        hush.write(path, Image(epithelium(64, seed), "YX"))
     (tmp_path / "small.toml").write_text(RECIPE)
     return tmp_path / "small.toml"
 
@@ -65,7 +65,7 @@ def test_rows_are_complete(recipe: Path) -> None:
 
 def test_noise_is_frozen(recipe: Path) -> None:
     loaded = experiment.load(str(recipe))
-    one, again = (list(experiment.items(loaded, "smoke", recipe.parent / "data")) for _ in range(2))
+    one, again = (list(dataset.items(loaded, "smoke", recipe.parent / "data")) for _ in range(2))
     assert [item.noisy.tobytes() for item in one] == [item.noisy.tobytes() for item in again]
     assert one[0].noisy.tobytes() != one[1].noisy.tobytes()
     assert one[0].noisy.dtype == np.float32
@@ -121,7 +121,7 @@ def test_changed_recipes_and_missing_data_are_refused(recipe: Path) -> None:
 
 
 def test_peers_are_rows_where_they_are_installed(recipe: Path) -> None:
-    item = next(experiment.items(experiment.load(str(recipe)), "smoke", recipe.parent / "data"))
+    item = next(dataset.items(experiment.load(str(recipe)), "smoke", recipe.parent / "data"))
     before = hush.psnr(item.noisy, item.clean, 255)
     for peer in ("skimage-nlm", "skimage-tv", "skimage-wavelet"):
         row = studies.denoise(item, {"peer": peer, "settings": {"sigma": "known"}}, {})
@@ -169,9 +169,9 @@ def test_documents_keep_their_other_text(tmp_path: Path) -> None:
 
 def test_studies_on_simulated_cells(tmp_path: Path) -> None:
     """Every kind of row and its table, on one small image."""
-    item = experiment.Item(
-        "cells", "a", "poisson_gaussian:gain=4", 0, experiment.epithelium(128),
-        experiment.frozen_noise(experiment.epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
+    item = dataset.Item(
+        "cells", "a", "poisson_gaussian:gain=4", 0, epithelium(128),
+        dataset.frozen_noise(epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
     )  # fmt: skip
     for kind, (make, table) in studies.KINDS.items():
         method = {"name": "median", "settings": {}, "label": "median"}

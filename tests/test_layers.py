@@ -16,7 +16,7 @@ ROWS: list[set[str]] = [
     {"errors"},
     {"image", "registry", "defects"},
     {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "collaborative", "risk"},
-    {"machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
+    {"machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables", "dataset"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood"},
     {"denoiser"},
     {"apply"},

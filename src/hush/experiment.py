@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import platform
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -19,57 +18,22 @@ import numpy as np
 from PIL import Image as Picture
 
 from hush import __version__, io
+from hush.dataset import Item, cut, items
 from hush.errors import HushError, unknown
 from hush.image import Array, Image
 from hush.noise import parse
-from hush.simulate import epithelium
 
 KEYS = {
     "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale",
          "common"},
     "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain",
-             "copies", "crop", "train"},
+             "copies", "crop", "train", "pretrain", "volume"},
     "noise": {"notation", "clip8"},
-    "method": {"name", "peer", "settings", "label", "family"},
+    "method": {"name", "peer", "settings", "label", "family", "begin"},
     "scale": {"images", "crop", "seeds", "seconds", "steps"},
 }  # fmt: skip
 SCALES = ("smoke", "cpu", "full")
 PICTURE = 160  # side of the pictures that are kept
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image of an experiment, with its noise.
-
-    Attributes
-    ----------
-    data, image, noise : str
-        Names: of the data set, of the file, the notation (``"real"`` for images that are noisy by themselves).
-    seed : int
-    clean, noisy : array, shape (Y, X) or (Y, X, 3), float32
-        The noisy one is a frozen draw: the same for all methods and all runs.
-    peak : float
-    fit_gain : bool
-        Whether gain and offset are fitted before scoring.
-    spec : dict
-        What the recipe says of the data set.
-    """
-
-    data: str
-    image: str
-    noise: str
-    seed: int
-    clean: Array
-    noisy: Array
-    peak: float
-    fit_gain: bool
-    spec: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        """What names this item in a row."""
-        return {"data": self.data, "image": self.image, "noise": self.noise, "seed": self.seed}
 
 
 def names() -> list[str]:
@@ -115,93 +79,6 @@ def _check(part: str, table: dict[str, Any]) -> None:
     for key in table:
         if key not in KEYS[part]:
             raise unknown(f"key of a recipe's {part or 'top'}", key, KEYS[part])
-
-
-def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
-    """Yield the images of a recipe with their frozen noise.
-
-    Raises
-    ------
-    HushError
-        When files are missing, naming the folder.
-    """
-    limits = recipe.get("scale", {}).get(scale, {})
-    for data in recipe["data"]:
-        for name, clean, noisy in pictures(data, folder, limits):
-            side = limits.get("crop", data.get("crop"))
-            clean, noisy = _cut(clean, side), None if noisy is None else _cut(noisy, side)
-            common = {"peak": data.get("peak", 255.0), "fit_gain": data.get("fit_gain", False), "spec": data}
-            if noisy is not None:
-                yield Item(data["name"], name, "real", 0, clean, noisy, **common)
-                continue
-            for noise in recipe.get("noise", []):
-                for seed in limits.get("seeds", recipe.get("seeds", [0])):
-                    drawn = frozen_noise(clean, noise["notation"], f"{data['name']}/{name}", seed, common["peak"])
-                    if noise.get("clip8"):
-                        drawn = np.clip(np.rint(drawn), 0, 255).astype(np.float32)
-                    label = noise["notation"] + (" (8 bit)" if noise.get("clip8") else "")
-                    yield Item(data["name"], name, label, seed, clean, drawn, **common)
-
-
-def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
-    """Yield (name, clean, noisy or None) of one data set."""
-    if data.get("generate"):
-        for seed in range(data.get("count", 4))[: limits.get("images")]:
-            yield f"{data['generate']}-{seed}", epithelium(seed=seed), None
-        return
-    paths = sorted(folder.glob(data["files"]))
-    partners = sorted(folder.glob(data["reference"])) if "reference" in data else paths
-    if not paths or len(paths) != len(partners):
-        what = data["files"] if not paths else f"{data['reference']} ({len(partners)} for {len(paths)} noisy files)"
-        raise HushError(f"no data for {data['name']}: {folder.name}/{what} is not there; say where with --data DIR")
-    chosen = list(zip(paths, partners, strict=True))[data.get("first", 0) :]
-    if "last" in data:  # the last so many; negative: all but the last so many
-        chosen = chosen[-data["last"] :] if data["last"] > 0 else chosen[: data["last"]]
-    chosen = [chosen[k] for k in data["pick"]] if "pick" in data else chosen
-    for path, partner in chosen[: limits.get("images")]:
-        clean = _read(partner, data)
-        yield path.stem, clean, _read(path, data) if "reference" in data else None
-
-
-def _read(path: Path, data: dict[str, Any]) -> Array:
-    values = np.asarray(io.read(path).data, np.float32)
-    values = values[..., :3] if values.ndim == 3 else values
-    if data.get("grey", True) and values.ndim == 3:
-        values = values @ GREY if values.shape[-1] == 3 else values[..., 0]
-    return np.repeat(values[..., None], data["copies"], -1) if "copies" in data else values
-
-
-def _cut(picture: Array, side: int | None) -> Array:
-    if side is None:
-        return picture
-    top, left = (max(0, (size - side) // 2) for size in picture.shape[:2])
-    return np.ascontiguousarray(picture[top : top + side, left : left + side])
-
-
-def frozen_noise(clean: Array, notation: str, name: str, seed: int, peak: float = 255.0) -> Array:
-    """Draw noise that depends on nothing but the names and the seed: float32, unclipped.
-
-    Parameters
-    ----------
-    clean : array, shape (Y, X) or (Y, X, 3)
-    notation : str
-    name : str
-        Of data set and image.
-    seed : int
-    peak : float
-
-    Examples
-    --------
-    >>> one, same = (frozen_noise(np.zeros((8, 8)), "gaussian:sigma=5", "x/y", 0) for _ in range(2))
-    >>> bool((one == same).all())
-    True
-    """
-    digest = hashlib.sha256(f"{name}|{notation}|{seed}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    model = parse(notation).scaled(peak / 255).draw(rng)
-    planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
-    noisy = model.sample(np.asarray(planes, np.float64), rng).astype(np.float32)
-    return np.moveaxis(noisy, 0, -1) if clean.ndim == 3 else noisy[0]
 
 
 def run(
@@ -316,7 +193,7 @@ def _picture(folder: Path, item: Item, label: str, clean: Array | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     first.write_text(f"{item.image} {item.seed}", "utf-8")
     for name, values in (("clean", item.clean), (label, clean)):
-        grey = np.clip(_cut(np.asarray(values), PICTURE) * (255 / item.peak) + 0.5, 0, 255).astype(np.uint8)
+        grey = np.clip(cut(np.asarray(values), PICTURE) * (255 / item.peak) + 0.5, 0, 255).astype(np.uint8)
         Picture.fromarray(grey).save(folder / f"{safe}--{''.join(c if c.isalnum() else '_' for c in name)}.png")
 
 

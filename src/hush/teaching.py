@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from hush import registry
+from hush.dataset import Item, frozen_noise, pictures
 from hush.errors import HushError, HushWarning
-from hush.experiment import Item, frozen_noise, pictures
 from hush.image import Array, Image
 from hush.metrics import psnr, ssim
 from hush.models import load, save_model
 from hush.netdenoiser import NetDenoiser
+from hush.noise import parse
+from hush.noise.rician import Rician
 from hush.peers import run_peer
 from hush.tables import difference, groups
 
 Row = dict[str, Any]
 EQUAL = 0.05  # dB: smaller differences count as none
+FOREGROUND = 0.05  # of the peak: brighter is not background
 
 
 def trained(item: Item, method: Row, recipe: Row) -> Row:
@@ -52,44 +55,62 @@ def _model(item: Item, method: Row, recipe: Row) -> tuple[NetDenoiser, Row]:
     """The trained model, from the results' folder or trained now; and what is noted about its training."""
     settings = {key: item.noise if value == "known" else value for key, value in method["settings"].items()}
     settings |= {"seed": item.seed}
-    said = [method["name"], settings, item.data, item.spec, item.noise, recipe["here"]["limits"]]
+    said = [method["name"], settings, item.data, item.spec, item.noise, recipe["here"]["limits"], method.get("begin")]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
     folder: Path = recipe["here"]["out"] / "models"
     path = folder / f"{method['label'].replace(' ', '-')}-{key}.hush"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _train(method["name"], settings, item, recipe, path)
+        _train(method, settings, item, recipe, path)
     return load(path), json.loads(path.with_suffix(".json").read_text("utf-8"))
 
 
-def _train(name: str, settings: Row, item: Item, recipe: Row, path: Path) -> None:
-    data = item.spec.get("train")
-    if data is None:
+def _train(method: Row, settings: Row, item: Item, recipe: Row, path: Path) -> None:
+    """Train on the data's training images; where the method says so, after (or only) a training on others."""
+    begin = method.get("begin", {})
+    if "train" not in item.spec:
         raise HushError(f"the data {item.data} says nothing to train on: give it train = {{ files = ... }}")
-    axes = "YXS" if item.noisy.ndim == 3 else "YX"
-    kinds = {key: item.spec[key] for key in ("grey", "copies") if key in item.spec}
-    limits = {"images": 8} if recipe["here"]["limits"].get("steps", 100) < 10 else {}
-    source = pictures({"name": item.data} | data | kinds, recipe["here"]["data"], limits)
-    images = [Image(clean, axes, meta={"name": stem}) for stem, clean, _ in source]
-    if data.get("frozen"):  # one draw an image, as if nobody had the clean ones
-        images = [Image(frozen_noise(x.data, item.noise, f"train/{x.meta['name']}", item.seed, item.peak), axes)
-                  for x in images]  # fmt: skip
+    start = None
+    if begin:
+        model = registry.get("methods", method["name"])(**settings | begin.get("settings", {}))
+        start = model.fit(_images(item, recipe, "pretrain"))
+    if begin.get("only"):
+        model, seconds, warned = start, 0.0, []
     else:
-        settings = settings | {"simulate": item.noise}
-    model: NetDenoiser = registry.get("methods", name)(**settings)
-    begun = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", HushWarning)
-        model.fit(images, checkpoint=path.with_suffix(".partial"), resume=True)
+        fresh = not item.spec["train"].get("frozen")
+        model = registry.get("methods", method["name"])(**settings | ({"simulate": item.noise} if fresh else {}))
+        begun = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", HushWarning)
+            images = _images(item, recipe, "train")
+            model.fit(images, checkpoint=path.with_suffix(".partial"), resume=True, start=start)
+        seconds = time.perf_counter() - begun
+        warned = [str(one.message) for one in caught if issubclass(one.category, HushWarning)]
     notes = {
-        "training_seconds": round(time.perf_counter() - begun, 1),
-        "training_pixels": int(model.history_[0].step * model.batch * model.patch**2),
+        "training_seconds": round(seconds, 1),
+        "training_pixels": int(model.history_[0].step * model.batch * model.patch**2) if seconds else 0,
         "noise_used": [str(noise) for noise in getattr(model, "used_noise", [])],
-        "warned": [str(one.message) for one in caught if issubclass(one.category, HushWarning)],
+        "warned": warned,
     }
     path.with_suffix(".json").write_text(json.dumps(notes), "utf-8")
     save_model(model, path, overwrite=True)
     path.with_suffix(".partial").unlink(missing_ok=True)
+
+
+def _images(item: Item, recipe: Row, part: str) -> list[Image]:
+    """The images to train on, clean, or with one frozen draw each, as if nobody had the clean ones."""
+    data = item.spec[part]
+    kinds = {key: item.spec[key] for key in ("grey", "copies") if key in item.spec}
+    limits = {"images": 8} if recipe["here"]["limits"].get("steps", 100) < 10 else {}
+    axes = "YXS" if item.noisy.ndim == 3 else "YX"
+    source = pictures({"name": item.data} | data | kinds, recipe["here"]["data"], limits)
+    images = [Image(clean, axes, meta={"name": stem}) for stem, clean, _ in source]
+    if not data.get("frozen"):
+        return images
+    return [
+        Image(frozen_noise(image.data, item.noise, f"train/{image.meta['name']}", item.seed, item.peak), axes)
+        for image in images
+    ]
 
 
 def trained_table(rows: Sequence[Row], recipe: Row) -> str:
@@ -124,3 +145,42 @@ def trained_table(rows: Sequence[Row], recipe: Row) -> str:
             )
     warned = {text for row in rows for text in row.get("warned") or []}
     return "\n".join([*lines, *(f"\nWarned while training: {text}." for text in sorted(warned)[:4])])
+
+
+# Volumes -----------------------------------------------------------------------------------------
+
+
+def volume(item: Item, method: Row, recipe: Row) -> Row:
+    """Denoise a volume by itself, with and without taking off the bias of a magnitude's noise."""
+    settings = dict(method["settings"])
+    begun = time.perf_counter()
+    corrected = settings.pop("correct", False)
+    clean = item.noisy
+    if "name" in method:
+        image = Image(item.noisy, "ZYX")
+        clean = registry.get("methods", method["name"])(**settings, seed=item.seed).fit([image]).denoise(image).data
+    if corrected:
+        model = parse(item.noise).draw(np.random.default_rng(0))
+        if not isinstance(model, Rician):
+            raise HushError(f"there is a bias to correct in Rician noise, not in {item.noise}")
+        clean = model.correct(clean)
+    seconds = time.perf_counter() - begun
+    inside = item.clean > FOREGROUND * item.peak
+    error = np.square(clean - item.clean)
+    scores = [float(10 * np.log10(item.peak**2 / values.mean())) for values in (error, error[inside])]
+    return {"psnr": scores[0], "psnr_inside": scores[1], "bias": float((clean - item.clean).mean()),
+            "bias_outside": float((clean - item.clean)[~inside].mean()), "seconds": round(seconds, 2)}  # fmt: skip
+
+
+def volume_table(rows: Sequence[Row], recipe: Row) -> str:
+    """PSNR of the whole volume and of the foreground, and the mean error."""
+    lines = ["| data | noise | method | n | PSNR | PSNR of the foreground | mean error | in the background | seconds |",
+             "| --- " * 9 + "|"]  # fmt: skip
+    for group in groups(rows, "data", "noise", "method"):
+        names = ("psnr", "psnr_inside", "bias", "bias_outside", "seconds")
+        one, inside, bias, outside, seconds = (np.mean([row[name] for row in group]) for name in names)
+        lines.append(
+            f"| {group[0]['data']} | {group[0]['noise']} | {group[0]['method']} | {len(group)} | {one:.2f} | "
+            f"{inside:.2f} | {bias:+.2f} | {outside:+.2f} | {seconds:.3g} |"
+        )
+    return "\n".join(lines)

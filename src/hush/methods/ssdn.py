@@ -208,7 +208,8 @@ class SSDN(Knowing, NetDenoiser):
             return loss
         # what is unknown might be noise or signal: the paper pulls towards noise
         level = (total - prior.covariance).diagonal(0, -2, -1).mean(-1).clip(1e-8).sqrt()
-        return loss - PULL[mean.shape[-1] == 1] / RANGE * level
+        pulled: Tensor = loss - PULL[mean.shape[-1] == 1] / RANGE * level
+        return pulled
 
     @staticmethod
     def _factors(net: _Net, x: Tensor) -> Tensor:
