@@ -53,8 +53,7 @@ def _ssim(clean: Array, item: Item) -> float:
 
 def _model(item: Item, method: Row, recipe: Row) -> tuple[NetDenoiser, Row]:
     """The trained model, from the results' folder or trained now; and what is noted about its training."""
-    settings = {key: item.noise if value == "known" else value for key, value in method["settings"].items()}
-    settings |= {"seed": item.seed}
+    settings = _told(method["settings"], item) | {"seed": item.seed}
     said = [method["name"], settings, item.data, item.spec, item.noise, recipe["here"]["limits"], method.get("begin")]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
     folder: Path = recipe["here"]["out"] / "models"
@@ -65,6 +64,11 @@ def _model(item: Item, method: Row, recipe: Row) -> tuple[NetDenoiser, Row]:
     return load(path), json.loads(path.with_suffix(".json").read_text("utf-8"))
 
 
+def _told(settings: Row, item: Item) -> Row:
+    """Settings in which ``"known"`` stands for the noise of the item."""
+    return {key: item.noise if value == "known" else value for key, value in settings.items()}
+
+
 def _train(method: Row, settings: Row, item: Item, recipe: Row, path: Path) -> None:
     """Train on the data's training images; where the method says so, after (or only) a training on others."""
     begin = method.get("begin", {})
@@ -72,7 +76,8 @@ def _train(method: Row, settings: Row, item: Item, recipe: Row, path: Path) -> N
         raise HushError(f"the data {item.data} says nothing to train on: give it train = {{ files = ... }}")
     start = None
     if begin:
-        model = registry.get("methods", method["name"])(**settings | begin.get("settings", {}))
+        before = settings | _told(begin.get("settings", {}), item)
+        model = registry.get("methods", method["name"])(**before)
         start = model.fit(_images(item, recipe, "pretrain"))
     if begin.get("only"):
         model, seconds, warned = start, 0.0, []
