@@ -18,7 +18,7 @@ from hush.patches import Scale
 
 Array = Any
 FLOOR = 1e-4  # smallest variance of a prior, of the image's: the paper keeps 1e-3 of the range
-BEGIN = 0.3  # standard deviation of a prior at the beginning, of the image's
+BEGIN = 0.1  # standard deviation of a prior at the beginning, of the image's
 DARK, BRIGHT = 0.02, 0.97  # quantiles outside of which the line is not fitted (Khademi et al. 2021)
 
 

@@ -28,6 +28,7 @@ RANGE = 4.5  # standard deviations of an image that its range has, typically: th
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
 SURE = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
+LEAST = 1e-3  # variance that noise has at least while training, of the image's
 LOOKED = 8  # images in which the noise is looked for
 CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
 
@@ -184,7 +185,7 @@ class SSDN(Knowing, NetDenoiser):
                 return error_everywhere(out, batch.noisy, batch.valid)
             prior = prior_of(out, batch.noisy, batch.scale, self.covariance)
             if self.parameter == "fitted":  # the spread of the noisy value itself
-                losses = [negative_log_likelihood(prior.noisy - prior.mean, prior.covariance)]
+                losses = [self._fit(prior.noisy - prior.mean, prior.covariance)]
             else:
                 losses = [self._one(net, *one) for one in self._apart(net, prior, batch)]
             loss = torch.cat(losses)  # (B, [Z,] Y, X)
@@ -203,13 +204,19 @@ class SSDN(Knowing, NetDenoiser):
     def _one(self, net: _Net, prior: Prior, noise: NoiseModel) -> Tensor:
         own = noise.scaled(1 / prior.unit)
         mean, total = own.marginal(prior.mean, prior.covariance)
-        loss = negative_log_likelihood(prior.noisy - mean, total)
+        loss = self._fit(prior.noisy - mean, total)
         if self.parameter == "known":
             return loss
         # what is unknown might be noise or signal: the paper pulls towards noise
         level = (total - prior.covariance).diagonal(0, -2, -1).mean(-1).clip(1e-8).sqrt()
         pulled: Tensor = loss - PULL[mean.shape[-1] == 1] / RANGE * level
         return pulled
+
+    @staticmethod
+    def _fit(away: Tensor, total: Tensor) -> Tensor:
+        """The negative logarithm of the likelihood, with a little noise more: where photons lack there is none."""
+        least = torch.full_like(away, LEAST)
+        return negative_log_likelihood(away, total + torch.diag_embed(least))
 
     @staticmethod
     def _factors(net: _Net, x: Tensor) -> Tensor:

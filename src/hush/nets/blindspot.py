@@ -12,6 +12,7 @@ from hush.nets._parts import CONVOLUTION, NORM, POOL, finish, initialise
 
 DEPTH = 3  # poolings, by default
 SURROUND = 2  # pixels: half side of the neighbourhood whose mean is the residual
+SCALES = (1, 4, 8)  # half sides of others that the last layers are shown as well
 
 
 def grid(depth: int | None) -> int:
@@ -19,15 +20,20 @@ def grid(depth: int | None) -> int:
     return int(2 ** (DEPTH if depth is None else depth))
 
 
-def surroundings(x: Tensor) -> Tensor:
-    """Return the mean over 5 pixels a side without the centre of (B, C, [Z,] Y, X), at the edges of what there is."""
-    ndim, channels, side = x.ndim - 2, x.shape[1], 2 * SURROUND + 1
-    kernel = torch.ones(side**ndim, dtype=x.dtype, device=x.device)
-    kernel[side**ndim // 2] = 0  # the centre
-    kernel = kernel.reshape(1, 1, *(side,) * ndim).expand(channels, 1, *(side,) * ndim)
+def surroundings(x: Tensor, half: int = SURROUND) -> Tensor:
+    """Return the mean over ``2 half + 1`` pixels a side of the plane, without the centre, of (B, C, [Z,] Y, X).
+
+    At the edges of what there is.
+    """
+    ndim, channels, side = x.ndim - 2, x.shape[1], 2 * half + 1
+    kernel = torch.ones(side**2, dtype=x.dtype, device=x.device)
+    kernel[side**2 // 2] = 0  # the centre
+    flat = (1,) * (ndim - 2)
+    kernel = kernel.reshape(1, 1, *flat, side, side).expand(channels, 1, *flat, side, side)
     convolve = functional.conv2d if ndim == 2 else functional.conv3d
-    total = convolve(x, kernel, padding=SURROUND, groups=channels)
-    count = convolve(torch.ones_like(x[:1]), kernel, padding=SURROUND, groups=channels)
+    padding = (*(0,) * (ndim - 2), half, half)
+    total = convolve(x, kernel, padding=padding, groups=channels)
+    count = convolve(torch.ones_like(x[:1]), kernel, padding=padding, groups=channels)
     return total / count.clip(1)  # a picture of one pixel has no surroundings
 
 
@@ -158,9 +164,10 @@ class BlindSpot(nn.Module):
         self.inputs, self.ndim, self.residual, self.multiple = inputs, ndim, residual, grid(depth)
         self.margin = self._margin(depth, kernel)
         self.plane = _HalfPlane(inputs, ndim, depth, kernel, maps, norm)
+        seen = len(SCALES) * inputs if residual == "smooth" else 0
         wide = 4 * self.plane.outputs
         self.join = nn.Sequential(
-            CONVOLUTION[ndim](wide, wide, 1), nn.LeakyReLU(0.1, inplace=True),
+            CONVOLUTION[ndim](wide + seen, wide, 1), nn.LeakyReLU(0.1, inplace=True),
             CONVOLUTION[ndim](wide, 2 * maps, 1), nn.LeakyReLU(0.1, inplace=True),
         )  # fmt: skip
         self.last = CONVOLUTION[ndim](2 * maps, outputs, 1)
@@ -171,7 +178,7 @@ class BlindSpot(nn.Module):
         reach = kernel - 1  # of a convolution: all of it upward
         levels = sum(2**level for level in range(depth))
         # a level: a convolution down and a row of shift, on its way up two convolutions, and one on the level below
-        return max(int(reach + levels * (3 * reach + 2 + reach) + reach * 2**depth + 1), SURROUND)
+        return max(int(reach + levels * (3 * reach + 2 + reach) + reach * 2**depth + 1), *SCALES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""
@@ -180,11 +187,15 @@ class BlindSpot(nn.Module):
             turned = torch.cat([torch.rot90(x, turn, (-2, -1)) for turn in turns])
             seen = self.plane(turned.contiguous(memory_format=_layout(x))).chunk(2)
             halves += [torch.rot90(one, -turn, (-2, -1)) for turn, one in zip(turns, seen, strict=True)]
-        features = self.join(torch.cat(halves, 1).contiguous(memory_format=_layout(x)))
+        with torch.autocast(x.device.type, enabled=False):
+            around = surroundings(x)
+            # at other scales: whether to look near or far is then a matter of the last layers alone
+            others = [surroundings(x, half) - around for half in SCALES] if self.residual == "smooth" else []
+        features = self.join(torch.cat([*halves, *others], 1).contiguous(memory_format=_layout(x)))
         out = finish(self.last, features, x, "none")
         if self.residual == "none":
             return out
-        return torch.cat([out[:, : self.inputs] + surroundings(x), out[:, self.inputs :]], 1)
+        return torch.cat([out[:, : self.inputs] + around, out[:, self.inputs :]], 1)
 
 
 def _layout(x: Tensor) -> torch.memory_format:
