@@ -20,6 +20,7 @@ from hush.comparepage import compare_page
 from hush.comparison import Entry, collect
 from hush.errors import HushError
 from hush.image import Image
+from hush.simulate import epithelium
 
 RECIPE = """
 title = "small"
@@ -173,15 +174,91 @@ def test_studies_on_simulated_cells(tmp_path: Path) -> None:
         "cells", "a", "poisson_gaussian:gain=4", 0, epithelium(128),
         dataset.frozen_noise(epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
     )  # fmt: skip
-    for kind, (make, table) in studies.KINDS.items():
+    apart = ("trained", "volume")  # have tests of their own
+    for kind, (make, table) in ((kind, both) for kind, both in studies.KINDS.items() if kind not in apart):
         method = {"name": "median", "settings": {}, "label": "median"}
         row = item.key | {"method": "median"} | make(item, method, {})
         text = table([row, row | {"image": "b"}], {"baseline": ""})
         assert text.startswith("| data |"), kind
         assert "cells" in text
-    assert make(item, method, {})["psnr"] > 20
+    assert studies.denoise(item, {"name": "median", "settings": {}, "label": "median"}, {})["psnr"] > 20
     estimate = studies.estimate(item, {}, {})
     assert abs(estimate["gain_error"]) < 0.2
+
+
+TRAINED = """
+title = "t"
+about = "a"
+kind = "trained"
+baseline = "n2c"
+seeds = [0, 1]
+noise = [{ notation = "gaussian:sigma=25" }]
+common = { steps = 3, batch = 2, patch = 16, maps = 4 }
+method = [
+  { peer = "noisy" },
+  { name = "n2c" },
+  { name = "ssdn", settings = { noise = "known" } },
+]
+[[data]]
+name = "copies"
+files = "cells/*.tif"
+copies = 3
+train = { files = "cells/*.tif", frozen = true }
+pretrain = { files = "cells/*.tif" }
+"""
+CELLS = """
+[[data]]
+name = "cells"
+files = "cells/*.tif"
+train = { generate = "epithelium", count = 1 }
+"""
+
+
+def test_methods_are_trained_once_and_then_tested(recipe: Path) -> None:
+    path = recipe.parent / "trained.toml"
+    path.write_text((TRAINED + CELLS).replace('  { name = "n2c" },\n', ""))
+    loaded = experiment.load(str(path))
+    found = experiment.run(loaded, studies.trained, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "t")
+    models = sorted((recipe.parent / "t/models").glob("*.hush"))
+    assert len(models) == 2 * 2  # two sets of data, two seeds
+    learned = [row for row in found if row["method"] == "ssdn"]
+    assert len(learned) == len({(row["data"], row["image"], row["seed"]) for row in learned})
+    assert {row["training_pixels"] for row in learned} == {3 * 2 * 16 * 16}
+    assert all(0 < row["inside_1"] < row["inside_2"] < 1 for row in learned)
+    text = studies.trained_table(found, loaded)
+    assert "| copies | gaussian:sigma=25 | ssdn |" in text
+
+
+def test_a_method_may_begin_with_another_training(recipe: Path) -> None:
+    path = recipe.parent / "tuned.toml"
+    begin = 'begin = { settings = { steps = 2, simulate = "known" } }'
+    text = TRAINED.replace(
+        '{ name = "n2c" }', f'{{ name = "ssdn", label = "tuned", settings = {{ noise = "known" }}, {begin} }}'
+    )
+    text = text.replace(
+        'settings = { noise = "known" } },\n]',
+        f'label = "only", settings = {{ noise = "known" }}, {begin[:-2]}, only = true }} }},\n]',
+    )
+    path.write_text(text.replace("seeds = [0, 1]", "seeds = [0]"))
+    loaded = experiment.load(str(path))
+    found = experiment.run(loaded, studies.trained, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "u")
+    of = {row["method"]: row["psnr"] for row in found}
+    assert set(of) == {"noisy", "tuned", "only"}
+    assert len(set(of.values())) == 3
+
+
+def test_volumes_and_the_bias_of_magnitudes() -> None:
+    clean = np.zeros((6, 32, 32), np.float32)
+    clean[:, 8:24, 8:24] = 150
+    noisy = dataset.frozen_noise(clean, "rician:sigma=20", "x", 0)
+    item = dataset.Item("head", "a", "rician:sigma=20", 0, clean, noisy, 255.0, False)
+    plain = {"name": "mean", "settings": {"ndim": 3, "size": 3, "sigma": 20.0}, "label": "mean"}
+    biased, right = (
+        studies.volume(item, {**plain, "settings": {**plain["settings"], "correct": c}}, {}) for c in (0, 1)
+    )
+    assert biased["bias_outside"] > 20
+    assert right["bias_outside"] < 0.5 * biased["bias_outside"]
+    assert "| head | rician:sigma=20 | mean |" in studies.volume_table([item.key | {"method": "mean"} | right], {})
 
 
 # The page of a comparison ------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import hush
 from hush import io, registry
 from hush.errors import HushError, HushWarning
 from hush.image import Image
-from hush.likelihood import FLOOR, fit_line, negative_log_likelihood, prior_of
+from hush.likelihood import BEGIN, FLOOR, fit_line, negative_log_likelihood, prior_of
 from hush.metrics import psnr
 from hush.nets.blindspot import BlindSpot
 from hush.noise import NoiseModel, parse
@@ -84,7 +84,7 @@ def reference(out: np.ndarray, noisy: np.ndarray, scale: Scale, kind: str, model
         a[np.tril_indices(size)] = rest
     else:
         a[np.diag_indices(size)] = rest
-    a[np.diag_indices(size)] += 0.3
+    a[np.diag_indices(size)] += BEGIN
     prior = np.diag(std) @ a.T @ a @ np.diag(std) + FLOOR * np.diag(std**2)
     value = noisy * std + middle
     expected, total = model.marginal(mean[None], prior[None])
