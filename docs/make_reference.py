@@ -23,7 +23,7 @@ def entry(name: str, thing: Any) -> str:
 
 def settings(method: str) -> str:
     """A table of a method's settings and their defaults: what `--set` takes."""
-    fields = dataclasses.fields(registry.get("methods", method))
+    fields = [field for field in dataclasses.fields(registry.get("methods", method)) if field.init]
     types = {field.name: str(field.type).replace(" | ", " or ") for field in fields}  # a bar would end the cell
     rows = [f"| `{field.name}` | `{types[field.name]}` | `{field.default!r}` |" for field in fields]
     return "\n".join([f"### Settings of `{method}`\n", "| name | type | default |", "| --- | --- | --- |", *rows, ""])

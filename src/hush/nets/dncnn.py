@@ -43,6 +43,7 @@ class DnCNN(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> net = DnCNN(1, 1, depth=5, maps=8)
     >>> net(torch.zeros(1, 1, 33, 47)).shape, net.margin
     (torch.Size([1, 1, 33, 47]), 5)

@@ -50,6 +50,7 @@ class UNet(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> net = UNet(1, 1, depth=2, maps=8)
     >>> net(torch.zeros(1, 1, 32, 48)).shape, net.multiple
     (torch.Size([1, 1, 32, 48]), 4)
