@@ -36,7 +36,7 @@ def list_(as_json: bool) -> int:
     """List the methods: what each needs and does."""
     rows = [registry.describe("methods", name) for name in registry.names("methods")]
     for row in rows:
-        click.echo(json.dumps(row) if as_json else f"{row['name']:<12}needs {row['needs']:<14}{row['about']}")
+        click.echo(json.dumps(row) if as_json else f"{row['name']:<12}needs {row['needs']:<17}{row['about']}")
     return 0
 
 
