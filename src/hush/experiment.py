@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -125,6 +126,7 @@ def run(
     kept, lines = out / "recipe.json", out / "rows.jsonl"
     if overwrite:
         lines.unlink(missing_ok=True)
+        shutil.rmtree(out / "models", ignore_errors=True)
     elif kept.exists() and json.loads(kept.read_text("utf-8")) != said:
         raise HushError(f"{out} holds results of another recipe or scale; --overwrite replaces them")
     _write(kept, said)

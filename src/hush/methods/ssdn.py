@@ -29,6 +29,7 @@ PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise 
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
 SURE = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
 LEAST = 1e-3  # variance that noise has at least while training, of the image's
+LEAST_FITTED = 2e-2  # the same where no model bounds it from below: a spread near zero makes the training diverge
 LOOKED = 8  # images in which the noise is looked for
 CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
 
@@ -185,7 +186,7 @@ class SSDN(Knowing, NetDenoiser):
                 return error_everywhere(out, batch.noisy, batch.valid)
             prior = prior_of(out, batch.noisy, batch.scale, self.covariance)
             if self.parameter == "fitted":  # the spread of the noisy value itself
-                losses = [self._fit(prior.noisy - prior.mean, prior.covariance)]
+                losses = [self._fit(prior.noisy - prior.mean, prior.covariance, LEAST_FITTED)]
             else:
                 losses = [self._one(net, *one) for one in self._apart(net, prior, batch)]
             loss = torch.cat(losses)  # (B, [Z,] Y, X)
@@ -213,10 +214,9 @@ class SSDN(Knowing, NetDenoiser):
         return pulled
 
     @staticmethod
-    def _fit(away: Tensor, total: Tensor) -> Tensor:
+    def _fit(away: Tensor, total: Tensor, least: float = LEAST) -> Tensor:
         """The negative logarithm of the likelihood, with a little noise more: where photons lack there is none."""
-        least = torch.full_like(away, LEAST)
-        return negative_log_likelihood(away, total + torch.diag_embed(least))
+        return negative_log_likelihood(away, total + torch.diag_embed(torch.full_like(away, least)))
 
     @staticmethod
     def _factors(net: _Net, x: Tensor) -> Tensor:
