@@ -25,8 +25,8 @@ MODULES = sorted(
     module.name for module in pkgutil.walk_packages(hush.__path__, "hush.") if not module.name.endswith("__main__")
 )
 PUBLIC = [
-    "Auto", "BM3D", "HushError", "HushWarning", "Image", "N2V2", "Noise2Void", "NoiseReport", "Result",
-    "StructN2V", "__version__", "add_noise", "analyze", "denoise", "load", "psnr", "read", "rmse", "ssim",
+    "Auto", "BM3D", "HushError", "HushWarning", "Image", "N2V2", "Noise2Clean", "Noise2Noise", "Noise2Void",
+    "NoiseReport", "Result", "SSDN", "StructN2V", "__version__", "add_noise", "analyze", "denoise", "load", "psnr", "read", "rmse", "ssim",
     "write",
 ]  # fmt: skip
 

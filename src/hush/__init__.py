@@ -27,6 +27,9 @@ _HOME = {
     "Noise2Void": "hush.methods.n2v",
     "N2V2": "hush.methods.n2v2",
     "StructN2V": "hush.methods.structn2v",
+    "Noise2Noise": "hush.methods.n2n",
+    "Noise2Clean": "hush.methods.n2c",
+    "SSDN": "hush.methods.ssdn",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
     from hush.jobs import denoise as denoise
     from hush.methods.auto import Auto as Auto
     from hush.methods.bm3d import BM3D as BM3D
+    from hush.methods.n2c import Noise2Clean as Noise2Clean
+    from hush.methods.n2n import Noise2Noise as Noise2Noise
     from hush.methods.n2v import Noise2Void as Noise2Void
     from hush.methods.n2v2 import N2V2 as N2V2
+    from hush.methods.ssdn import SSDN as SSDN
     from hush.methods.structn2v import StructN2V as StructN2V
     from hush.metrics import psnr as psnr
     from hush.metrics import rmse as rmse
