@@ -17,6 +17,7 @@ from hush import io, registry
 from hush.errors import HushError
 from hush.image import Image
 from hush.metrics import psnr
+from hush.models import save_model
 from hush.noise import parse
 from hush.pairs import partners
 from hush.patches import Patches, Scale
@@ -230,6 +231,29 @@ def test_fine_tuning_begins_with_the_model(tmp_path: Path, run: Run, clean: np.n
     code, _, said = run("train", "--from", base, tmp_path / "other.tif", "-o", tuned, "--set", "maps=8", "--overwrite",
                         "--noise", "gaussian:sigma=5")  # fmt: skip
     assert (code, "weights do not fit" in " ".join(said.split())) == (2, True)
+
+
+def test_fine_tuning_takes_new_images_as_they_are(tmp_path: Path, run: Run, clean: np.ndarray) -> None:
+    """A model of n2v that learned from clean images with noise goes on without putting more noise on noisy ones."""
+    one, other = draws(clean, 2)
+    base = method("n2v", simulate="gaussian:sigma=25").fit(clean)
+    save_model(base, tmp_path / "base.hush")
+    io.write(tmp_path / "one.tif", Image(one, "YX"))
+    code, _, said = run("train", "--from", tmp_path / "base.hush", tmp_path / "one.tif", "-o", tmp_path / "t.hush",
+                        "--steps", 2)  # fmt: skip
+    assert code == 0, said
+    assert hush.load(tmp_path / "t.hush").settings["simulate"] is None
+    with pytest.raises(HushError, match="1 channels and the image has 2"):
+        method("n2v").fit(Image(np.stack([one, other]), "CYX"), start=base)
+
+
+def test_resuming_with_another_beginning_is_refused(tmp_path: Path, clean: np.ndarray) -> None:
+    noisy = draws(clean, 1)[0]
+    starts = [method("n2v", seed=seed).fit(noisy) for seed in (1, 2)]
+    where = tmp_path / "m.partial"
+    method("n2v").fit(noisy, checkpoint=where, start=starts[0])
+    with pytest.raises(HushError, match="start was"):
+        method("n2v").fit(noisy, checkpoint=where, resume=True, start=starts[1])
 
 
 # Methods ------------------------------------------------------------------------------------------------

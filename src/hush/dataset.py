@@ -13,7 +13,8 @@ import numpy as np
 
 from hush import io
 from hush.errors import HushError
-from hush.image import Array
+from hush.image import Array, Image
+from hush.metrics import ssim
 from hush.noise import parse
 from hush.simulate import epithelium, random_field
 
@@ -53,6 +54,15 @@ class Item:
     def key(self) -> dict[str, Any]:
         """What names this item in a row."""
         return {"data": self.data, "image": self.image, "noise": self.noise, "seed": self.seed}
+
+    def as_image(self) -> Image:
+        """Return the noisy image with its axes."""
+        return Image(self.noisy, "YXS" if self.noisy.ndim == 3 else "YX")
+
+    def ssim(self, clean: Array) -> float:
+        """Return the similarity of a result, colours as planes."""
+        one, other = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, self.clean))
+        return ssim(one, other, peak=self.peak)
 
 
 def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:

@@ -190,6 +190,8 @@ def fine_tuned(path: Path, method: str | None) -> tuple[NetDenoiser, str, dict[s
     start = load(path)
     kind = registry.get("methods", method or start.method)
     kept = start.settings if method in (None, start.method) else {key: start.settings[key] for key in NETWORK}
+    if kind.needs == "noisy":  # the new images are noisy by themselves, whatever the first ones were
+        kept = {key: value for key, value in kept.items() if key != "simulate"}
     given = {key: value for key, value in kept.items() if key in kind.settings_of() and key not in TIMES}
     return start, method or start.method, given
 

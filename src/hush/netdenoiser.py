@@ -93,7 +93,12 @@ class NetDenoiser(Trained):
         demand(self.patch > 0 and self.patch % self.grid == 0, "patch", self.patch, f"a multiple of {self.grid}")
         demand(0 <= self.validation <= 0.5, "validation", self.validation, "0 (nothing is held out) to 0.5")
         demand(self.patience is None or self.patience > 0, "patience", self.patience, "1 or more, or none")
-        demand(self.patience is None or self.validation > 0, "patience", self.patience, "none without validation")
+        demand(
+            self.patience is None or self.validation > 0,
+            "patience",
+            self.patience,
+            "none, unless validation holds something out",
+        )
         if self.simulate is not None:
             parse(self.simulate)
         demand(self.augment in AUGMENT, "augment", self.augment, ", ".join(AUGMENT))
@@ -178,6 +183,9 @@ class NetDenoiser(Trained):
         if len(others) != len(inputs):
             raise HushError(f"there are {len(inputs)} images and {len(others)} targets: each needs one")
         networks, channels = self._layout(inputs)
+        if start is not None:
+            for image in inputs:
+                start._fits(image)
         self.device_ = device_of(self.device)
         self.precision_ = precision_of(self.device_, self.precision, self.ndim)
         self.axes_ = inputs[0].axes
@@ -188,6 +196,8 @@ class NetDenoiser(Trained):
         self.learned_: dict[str, Any] = {}  # plain values, kept with the model
         self.get_ready(inputs)
         identity = self._identity([image for image in (*inputs, *others) if image is not None])
+        if start is not None:
+            identity["start"] = start.fingerprint
         keeper = Checkpoint(checkpoint, identity, resume) if checkpoint else None
         for network in range(networks):
 
@@ -264,7 +274,10 @@ class NetDenoiser(Trained):
             try:
                 net.load_state_dict(trained.state_dict())
             except RuntimeError as error:
-                raise HushError(f"the model's weights do not fit: {str(error).splitlines()[0]}") from None
+                what = str(error).splitlines()[0]
+                raise HushError(
+                    f"the model's weights do not fit, leave its net's settings as they are: {what}"
+                ) from None
         return net
 
     def _identity(self, images: Sequence[Image]) -> dict[str, Any]:

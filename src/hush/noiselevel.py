@@ -19,7 +19,7 @@ STRONG = 0.25  # score beyond which high frequencies do not tell the level; whit
 # slope, scatter and floor (see _shared) up to which it is noise and not texture that all frequencies hold: where noise
 # was found, where none was, and where none was but there is more of it than even texture spreads evenly. Of 60 clean
 # development images the last two call none noisy
-LIKELY, SURE, PLAIN = (2.0, 1.6, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
+LIKELY, CERTAIN, PLAIN = (2.0, 1.6, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
 MUCH = 0.04  # of the extent
 BELOW, ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
 
@@ -118,7 +118,7 @@ def _shared_level(
     points, line = _scaled(points, line, shared.ratio - lost / line.level)
     level = float(np.sqrt(max(line.level, 0.0)))
     least = 1.5 * clean if first.kind == "none" else float(np.sqrt(max(first.line.level, 0.0)))
-    limits = LIKELY if first.kind != "none" else PLAIN if level > MUCH * extent else SURE
+    limits = LIKELY if first.kind != "none" else PLAIN if level > MUCH * extent else CERTAIN
     if shared.oddity(*limits) > 1 or level < least:
         return dataclasses.replace(first, ends=(first.ends[0], max(first.ends[1], ABOVE * level)))
     kind, a, b, sigma = _kind(points, line, extent, step)

@@ -16,7 +16,7 @@ from hush.comparison import Domain, hidden_risk
 from hush.dataset import Item
 from hush.errors import HushError, unknown
 from hush.image import Array, Image
-from hush.metrics import fit_gain, psnr, ssim
+from hush.metrics import fit_gain, psnr
 from hush.noise import parse
 from hush.noiselevel import NOT_WHITE
 from hush.noisereport import together
@@ -27,11 +27,6 @@ from hush.teaching import trained, trained_table, volume, volume_table
 
 Row = dict[str, Any]
 Make = Callable[[Item, Row, Row], Row]
-
-
-def image_of(item: Item) -> Image:
-    """Return the noisy image of an item."""
-    return Image(item.noisy, "YXS" if item.noisy.ndim == 3 else "YX")
 
 
 # Denoising -----------------------------------------------------------------------------------
@@ -48,14 +43,14 @@ def denoise(item: Item, method: Row, recipe: Row) -> Row:
     except (HushError, ImportError) as error:
         return {"error": str(error)}
     seconds = time.perf_counter() - begun
-    row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": _ssim(clean, item)}
+    row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": item.ssim(clean)}
     if item.fit_gain:
         row["psnr_fitted"] = psnr(fit_gain(clean, item.clean)[0], item.clean, item.peak)
     return row | {"seconds": round(seconds, 4), "picture": clean}
 
 
 def _own(name: str, item: Item, settings: Row) -> Array:
-    image = image_of(item)
+    image = item.as_image()
     kind = registry.get("methods", name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -65,11 +60,6 @@ def _own(name: str, item: Item, settings: Row) -> Array:
         else:
             model = kind(**settings).fit([image])
         return model.denoise(image).data
-
-
-def _ssim(clean: Array, item: Item) -> float:
-    one, other = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, item.clean))
-    return ssim(one, other, peak=item.peak)
 
 
 def _known(value: Any, item: Item) -> Any:
@@ -117,7 +107,7 @@ def estimate(item: Item, method: Row, recipe: Row) -> Row:
 
         found = float(estimate_sigma(item.noisy))  # type: ignore[no-untyped-call]
         return {"level": level, "found": found, "error": found / level - 1, "seconds": time.perf_counter() - begun}
-    one = analyze(image_of(item)).channels[0]
+    one = analyze(item.as_image()).channels[0]
     seconds = time.perf_counter() - begun
     predicted = np.maximum(one.a * values + one.b, 0)
     found = float(np.sqrt(predicted.mean()))
@@ -155,7 +145,7 @@ def estimate_table(rows: Sequence[Row], recipe: Row) -> str:
 
 def whiteness(item: Item, method: Row, recipe: Row) -> Row:
     """Score how far the noise is from white, beside the true correlation of neighbours."""
-    one = analyze(image_of(item)).channels[0]
+    one = analyze(item.as_image()).channels[0]
     rest = item.noisy - item.clean
     rest = rest - rest.mean()
     lags = [(rest[:, 1:] * rest[:, :-1]).mean(), (rest[1:] * rest[:-1]).mean()]
@@ -192,7 +182,7 @@ def whiteness_table(rows: Sequence[Row], recipe: Row) -> str:
 
 def variance_line(item: Item, method: Row, recipe: Row) -> Row:
     """Compare the found line with the truth: variance of raw about its mean in bins of the reference."""
-    one = analyze(image_of(item)).channels[0]
+    one = analyze(item.as_image()).channels[0]
     means, variances = [], []
     edges = np.quantile(item.clean, np.linspace(0, 1, 13))
     bins = np.clip(np.searchsorted(edges, item.clean, side="right") - 1, 0, 11)
@@ -225,7 +215,7 @@ def variance_line_table(rows: Sequence[Row], recipe: Row) -> str:
 
 def agreement(item: Item, method: Row, recipe: Row) -> Row:
     """Measure PSNR, SURE and hidden-pixel risk of one method on the middle of one image."""
-    image = image_of(item)
+    image = item.as_image()
     report = analyze(image)
     settings = method["settings"]
 

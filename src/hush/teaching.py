@@ -15,8 +15,8 @@ import numpy as np
 from hush import registry
 from hush.dataset import Item, frozen_noise, pictures
 from hush.errors import HushError, HushWarning
-from hush.image import Array, Image
-from hush.metrics import psnr, ssim
+from hush.image import Image
+from hush.metrics import psnr
 from hush.models import load, save_model
 from hush.netdenoiser import NetDenoiser
 from hush.noise import parse
@@ -33,22 +33,17 @@ def trained(item: Item, method: Row, recipe: Row) -> Row:
     """Score one method on one test image; it is trained before, unless that was done."""
     if "peer" in method:
         clean = run_peer(method["peer"], item.noisy, method["settings"])
-        return {"psnr": psnr(clean, item.clean, item.peak), "ssim": _ssim(clean, item), "picture": clean}
+        return {"psnr": psnr(clean, item.clean, item.peak), "ssim": item.ssim(clean), "picture": clean}
     model, notes = _model(item, method, recipe)
     begun = time.perf_counter()
-    result = model.run(Image(item.noisy, "YXS" if item.noisy.ndim == 3 else "YX"))
+    result = model.run(item.as_image())
     clean = result.image.data
-    row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": _ssim(clean, item)}
+    row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": item.ssim(clean)}
     row |= {"seconds": round(time.perf_counter() - begun, 3)} | notes
     if result.std is not None:
         away = np.abs(clean - item.clean) / np.maximum(result.std.data, 1e-6)
         row |= {"inside_1": float((away < 1).mean()), "inside_2": float((away < 2).mean())}
     return row | {"picture": clean}
-
-
-def _ssim(clean: Array, item: Item) -> float:
-    one, other = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, item.clean))
-    return ssim(one, other, peak=item.peak)
 
 
 def _model(item: Item, method: Row, recipe: Row) -> tuple[NetDenoiser, Row]:
@@ -77,6 +72,7 @@ def _train(method: Row, settings: Row, item: Item, recipe: Row, path: Path) -> N
     start = None
     if begin:
         before = settings | _told(begin.get("settings", {}), item)
+        before |= {key: value for key, value in recipe["here"]["limits"].items() if key == "steps"}
         model = registry.get("methods", method["name"])(**before)
         start = model.fit(_images(item, recipe, "pretrain"))
     if begin.get("only"):
@@ -107,7 +103,7 @@ def _images(item: Item, recipe: Row, part: str) -> list[Image]:
     data = item.spec[part]
     kinds = {key: item.spec[key] for key in ("grey", "copies") if key in item.spec}
     limits = {"images": 8} if recipe["here"]["limits"].get("steps", 100) < 10 else {}
-    axes = "YXS" if item.noisy.ndim == 3 else "YX"
+    axes = item.as_image().axes
     source = pictures({"name": item.data} | data | kinds, recipe["here"]["data"], limits)
     images = [Image(clean, axes, meta={"name": stem}) for stem, clean, _ in source]
     if not data.get("frozen"):

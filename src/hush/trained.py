@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -83,6 +84,15 @@ class Trained(Denoiser):
     def predict(self, net: nn.Module, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
         """Return mean and variance (or None) for normalised input (B, C, [Z,] Y, X)."""
         return net(x), None
+
+    @property
+    def fingerprint(self) -> str:
+        """Short text that tells these weights from others."""
+        tensors = [value for net in self.nets_ if net is not None for value in net.state_dict().values()]
+        digest = hashlib.sha256()
+        for value in tensors:
+            digest.update(value.detach().cpu().float().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     # Applying --------------------------------------------------------------------------------
 

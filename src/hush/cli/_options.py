@@ -145,6 +145,10 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
     page, spread = options.report, options.uncertainty
     if spread is not None:
         for path in [spread / job.target.name for job in planned] if len(planned) > 1 else [spread]:
+            if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
+                raise HushError(f"--uncertainty {path.name} must hold fractions: give .tif or .npy")
+            if path.absolute() in [job.target.absolute() for job in planned]:
+                raise HushError(f"--uncertainty {path.name} is the denoised image's own name: give another")
             io.check_output(path, overwrite=options.overwrite, inputs=[job.source for job in planned])
     if page is None:
         return

@@ -27,7 +27,7 @@ from hush.trained import Context
 RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
-SURE = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
+ENOUGH = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
 LEAST = 1e-3  # variance that noise has at least while training, of the image's
 LEAST_FITTED = 2e-2  # the same where no model bounds it from below: a spread near zero makes the training diverge
 LOOKED = 8  # images in which the noise is looked for
@@ -42,9 +42,11 @@ class _Known(Context):
 class _Net(nn.Module):
     """A blind-spot network, and what it knows or learns of the noise."""
 
-    def __init__(self, blind: nn.Module, variable: nn.Module | None) -> None:
+    variable: nn.Module | None  # the second network, where an image has its own noise
+
+    def __init__(self, blind: nn.Module) -> None:
         super().__init__()
-        self.blind, self.variable = blind, variable
+        self.blind, self.variable = blind, None
         self.margin, self.multiple = blind.margin, blind.multiple
         self.noise: NoiseModel | None = None
 
@@ -112,10 +114,11 @@ class SSDN(Knowing, NetDenoiser):
 
     def get_ready(self, images: Sequence[Image]) -> None:
         """Find out the noise of every channel, or take what was said."""
+        networks = self._networks(images[0])
+        self.learned_["noise"] = [None] * networks
         if self.covariance == "mean" or self.parameter == "fitted":
             return
         said = self.noise or (self.simulate if self.gain is None else None)
-        networks = 1 if self.joint_channels else images[0].channels
         if said is not None:
             self.learned_["noise"] = [self._fixed(said)] * networks
             if self.simulate is not None:
@@ -130,13 +133,13 @@ class SSDN(Knowing, NetDenoiser):
         if said is None:
             self.learned_["noise"] = [str(together(noises)) for noises in seen]
             shared = [not noise.white for noises in seen for noise in noises]
-            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= SURE:
+            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= ENOUGH:
                 warnings.warn("the noise is shared between neighbours, which this method cannot remove: "
                               "try --method structn2v", HushWarning, stacklevel=4)  # fmt: skip
             return
         doubts = [noise.doubt for noises in seen for noise in noises if noise.doubt]
         if doubts and self.parameter == "known":
-            warnings.warn(doubts[0], HushWarning, stacklevel=4)
+            warnings.warn(f"{doubts[0]}; unsaid, what is found is used", HushWarning, stacklevel=4)
 
     def _fixed(self, said: str) -> str:
         """The noise that was said, without ranges and all of its pixels alike."""
@@ -158,12 +161,12 @@ class SSDN(Knowing, NetDenoiser):
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return the blind-spot network; `equip` adds what it knows of the noise."""
         more = {"full": channels * (channels + 1) // 2, "diag": channels, "mean": 0}[self.covariance]
-        return _Net(self.network(channels, channels + (1 if self.parameter == "fitted" else more), ndim), None)
+        return _Net(self.network(channels, channels + (1 if self.parameter == "fitted" else more), ndim))
 
     def equip(self, net: nn.Module, network: int) -> None:
         """Give the network its noise, and what learns its parameters."""
         assert isinstance(net, _Net)
-        if "noise" not in self.learned_:
+        if self.learned_["noise"][network] is None:  # not used, or fitted after training
             return
         net.noise = parse(self.learned_["noise"][network]).draw(np.random.default_rng(0))
         count = len(net.noise.learnable)
@@ -242,8 +245,7 @@ class SSDN(Knowing, NetDenoiser):
             out = net(batch.noisy).float()
         prior = prior_of(out, batch.noisy, patches.scale, self.covariance)
         model = fit_line((prior.unit * prior.mean).cpu().numpy(), (prior.unit * prior.noisy).cpu().numpy())
-        self.learned_.setdefault("noise", []).extend([str(model)] * (network + 1 - len(self.learned_.get("noise", []))))
-        net.noise = model
+        self.learned_["noise"][network], net.noise = str(model), model
 
     # Applying ------------------------------------------------------------------------------------
 
