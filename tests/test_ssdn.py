@@ -19,6 +19,7 @@ from hush.errors import HushError, HushWarning
 from hush.image import Image
 from hush.likelihood import BEGIN, FLOOR, fit_line, negative_log_likelihood, prior_of
 from hush.metrics import psnr
+from hush.nets.blindgrid import BlindGrid
 from hush.nets.blindspot import BlindSpot
 from hush.noise import NoiseModel, parse
 from hush.patches import Batch, Scale
@@ -40,10 +41,11 @@ def ssdn(**settings: Any) -> Any:
 # The network -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [BlindSpot, BlindGrid])
 @pytest.mark.parametrize("variant", [{}, {"depth": 0}, {"depth": 1, "kernel": 5}, {"norm": "batch"}], ids=str)
-def test_the_network_is_blind_to_its_own_pixel_and_sees_all_others(variant: dict[str, Any]) -> None:
+def test_the_network_is_blind_to_its_own_pixel_and_sees_all_others(kind: Any, variant: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    net = BlindSpot(1, 1, maps=2, **{"depth": 2, **variant}).double().eval()
+    net = kind(1, 1, maps=2, **{"depth": 2, **variant}).double().eval()
     size = -(-(2 * net.margin + 3 * net.multiple) // net.multiple) * net.multiple
     reach = 0
     for shift in range(net.multiple):
@@ -59,8 +61,9 @@ def test_the_network_is_blind_to_its_own_pixel_and_sees_all_others(variant: dict
     assert reach <= net.margin <= 2 * reach + 2
 
 
-def test_in_volumes_it_is_blind_to_the_column() -> None:
-    net = BlindSpot(1, 1, maps=2, depth=1, ndim=3).double().eval()
+@pytest.mark.parametrize("kind", [BlindSpot, BlindGrid])
+def test_in_volumes_it_is_blind_to_the_column(kind: Any) -> None:
+    net = kind(1, 1, maps=2, depth=1, ndim=3).double().eval()
     x = torch.randn(1, 1, 6, 24, 24, dtype=torch.float64, requires_grad=True)
     net(x)[0, 0, 3, 11, 12].backward()
     assert x.grad is not None
@@ -237,7 +240,7 @@ def test_a_wrong_model_is_warned_of() -> None:
     [
         ({"parameter": "guessed"}, "known, global"),
         ({"covariance": "half"}, "full, diag"),
-        ({"net": "unet"}, "blindspot"),
+        ({"net": "unet"}, "blindgrid, blindspot"),
         ({"residual": "input"}, "must not be given its own pixel"),
         ({"noise": "gaussian:sigma=5..20"}, "fixed parameters"),
         ({"noise": "correlated:sigma=5,length=1"}, "no likelihood"),

@@ -8,33 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hush.nets._parts import CONVOLUTION, NORM, POOL, finish, initialise
+from hush.nets._blind import SCALES, Ending, layout
+from hush.nets._parts import CONVOLUTION, NORM, POOL, initialise
 
 DEPTH = 3  # poolings, by default
-SURROUND = 2  # pixels: half side of the neighbourhood whose mean is the residual
-SCALES = (1, 4, 8)  # half sides of others that the last layers are shown as well
 
 
 def grid(depth: int | None) -> int:
     """Return the pooling grid of a network of so many poolings."""
     return int(2 ** (DEPTH if depth is None else depth))
-
-
-def surroundings(x: Tensor, half: int = SURROUND) -> Tensor:
-    """Return the mean over ``2 half + 1`` pixels a side of the plane, without the centre, of (B, C, [Z,] Y, X).
-
-    At the edges of what there is.
-    """
-    ndim, channels, side = x.ndim - 2, x.shape[1], 2 * half + 1
-    kernel = torch.ones(side**2, dtype=x.dtype, device=x.device)
-    kernel[side**2 // 2] = 0  # the centre
-    flat = (1,) * (ndim - 2)
-    kernel = kernel.reshape(1, 1, *flat, side, side).expand(channels, 1, *flat, side, side)
-    convolve = functional.conv2d if ndim == 2 else functional.conv3d
-    padding = (*(0,) * (ndim - 2), half, half)
-    total = convolve(x, kernel, padding=padding, groups=channels)
-    count = convolve(torch.ones_like(x[:1]), kernel, padding=padding, groups=channels)
-    return total / count.clip(1)  # a picture of one pixel has no surroundings
 
 
 class _Upward(nn.Module):
@@ -158,20 +140,12 @@ class BlindSpot(nn.Module):
         residual: Literal["none", "input", "smooth"] = "smooth",
     ) -> None:
         super().__init__()
-        if residual == "input":
-            raise ValueError("a blind-spot network must not be given its own pixel: residual is smooth or none")
         depth = DEPTH if depth is None else depth
-        self.inputs, self.ndim, self.residual, self.multiple = inputs, ndim, residual, grid(depth)
+        self.inputs, self.ndim, self.multiple = inputs, ndim, grid(depth)
         self.margin = self._margin(depth, kernel)
         self.plane = _HalfPlane(inputs, ndim, depth, kernel, maps, norm)
-        seen = len(SCALES) * inputs if residual == "smooth" else 0
-        wide = 4 * self.plane.outputs
-        self.join = nn.Sequential(
-            CONVOLUTION[ndim](wide + seen, wide, 1), nn.LeakyReLU(0.1, inplace=True),
-            CONVOLUTION[ndim](wide, 2 * maps, 1), nn.LeakyReLU(0.1, inplace=True),
-        )  # fmt: skip
-        self.last = CONVOLUTION[ndim](2 * maps, outputs, 1)
-        initialise(self, self.last)
+        self.end = Ending(4 * self.plane.outputs, inputs, outputs, maps, ndim, residual)
+        initialise(self, self.end.last)
 
     @staticmethod
     def _margin(depth: int, kernel: int) -> int:
@@ -185,18 +159,7 @@ class BlindSpot(nn.Module):
         halves: list[Tensor] = []
         for turns in ((0, 2), (1, 3)):  # two by two: turned by 90 degrees the sides of the image change places
             turned = torch.cat([torch.rot90(x, turn, (-2, -1)) for turn in turns])
-            seen = self.plane(turned.contiguous(memory_format=_layout(x))).chunk(2)
+            seen = self.plane(turned.contiguous(memory_format=layout(x))).chunk(2)
             halves += [torch.rot90(one, -turn, (-2, -1)) for turn, one in zip(turns, seen, strict=True)]
-        with torch.autocast(x.device.type, enabled=False):
-            around = surroundings(x)
-            # at other scales: whether to look near or far is then a matter of the last layers alone
-            others = [surroundings(x, half) - around for half in SCALES] if self.residual == "smooth" else []
-        features = self.join(torch.cat([*halves, *others], 1).contiguous(memory_format=_layout(x)))
-        out = finish(self.last, features, x, "none")
-        if self.residual == "none":
-            return out
-        return torch.cat([out[:, : self.inputs] + around, out[:, self.inputs :]], 1)
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    return torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+        out: Tensor = self.end(halves, x)
+        return out
