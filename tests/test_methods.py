@@ -207,6 +207,25 @@ def test_bool_is_cut_at_one_half() -> None:
         assert build("n2v").fit(image).denoise(image).data.dtype == bool
 
 
+def test_brightness_and_colours_have_strengths_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    image = Image(rng.normal(100, 20, (40, 36, 3)).astype(np.float32), "YXS")
+    clean = build("gaussian", sigma=20.0).fit(image).denoise(image).data
+    luma = np.array([0.299, 0.587, 0.114], np.float32)
+    for settings, bright, colour in [
+        ({"strength_luma": 0.0}, image.data, clean),
+        ({"strength_chroma": 0.0}, clean, image.data),
+        ({"strength": 0.5, "strength_luma": 1.0}, clean, (clean + image.data) / 2),
+    ]:
+        mixed = build("gaussian", sigma=20.0, **settings).fit(image).denoise(image).data
+        np.testing.assert_allclose(mixed @ luma, bright @ luma, atol=1e-3)
+        expected = colour - (colour @ luma)[..., None]
+        np.testing.assert_allclose(mixed - (mixed @ luma)[..., None], expected, atol=1e-3)
+    grey = Image(image.data[..., 0], "YX")
+    with pytest.raises(HushError, match="colour images"):
+        build("gaussian", sigma=20.0, strength_luma=0.5).fit(grey).run(grey)
+
+
 def test_strength_mixes_noise_back_in_image_units(noisy: np.ndarray) -> None:
     model = build("n2v").fit(noisy)
     full = model.denoise(noisy).data

@@ -10,8 +10,12 @@ import numpy as np
 
 from hush import tiles
 from hush.denoiser import Denoiser, warn
+from hush.errors import HushError
 from hush.image import Array, Image, Plane, cast
 from hush.patches import fill
+
+Mix = Callable[[Array, Array], Array]  # noisy and denoised -> what is given
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def apply(
     works : sequence of Work or None
         One a channel; None gives the channel back unchanged.
     settings : Denoiser
-        Its ``ndim``, ``joint_channels`` and ``strength`` are used.
+        Its ``ndim``, ``joint_channels`` and strengths are used.
     out : array or None
         Writable, of the image's shape; its dtype may differ (float32 for ``--float``).
     info : dict
@@ -71,6 +75,7 @@ def apply(
     Image
         With `out`, or a new array of the image's dtype, as its data.
     """
+    mix = _mix(settings, image)
     clean = np.empty(image.data.shape, image.data.dtype) if out is None else out
     if image.alpha and "S" in image.axes:  # opacity is no brightness: no method touches it
         last = tuple(slice(-1, None) if a == "S" else slice(None) for a in image.axes)
@@ -90,8 +95,26 @@ def apply(
             done(count, total)
 
     for plane, plan in zip(planes, plans, strict=True):
-        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), settings.strength, info, ticked)
+        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), mix, info, ticked)
     return replace(image, data=clean)
+
+
+def _mix(settings: Denoiser, image: Image) -> Mix:
+    """How much of what was removed stays away: of everything, or of brightness and colours apart."""
+    apart = (settings.strength_luma, settings.strength_chroma)
+    if apart == (None, None):
+        strength = settings.strength
+        return lambda noisy, clean: clean if strength == 1 else noisy + strength * (clean - noisy)
+    if image.samples() != 3:
+        raise HushError("the strengths of luma and chroma are for colour images (RGB); --strength is for all")
+    luma, chroma = (settings.strength if value is None else value for value in apart)
+
+    def mixed(noisy: Array, clean: Array) -> Array:
+        away = clean - noisy  # (3, [Z,] Y, X)
+        bright = np.tensordot(LUMA, away, 1)
+        return noisy + luma * bright + chroma * (away - bright)
+
+    return mixed
 
 
 def _plan(shape: Sequence[int], work: Work | None) -> list[tiles.Tile]:
@@ -104,7 +127,7 @@ def _one_plane(
     plan: Sequence[tiles.Tile],
     noisy: Array,
     results: tuple[Array, Array | None],
-    strength: float,
+    mix: Mix,
     info: dict[str, Any],
     ticked: Callable[[], None],
 ) -> None:
@@ -126,9 +149,7 @@ def _one_plane(
         original = piece if valid is None else source[(slice(None), *region)]
         made = work.function(piece)
         result, *more = made if isinstance(made, tuple) else (made,)
-        if strength < 1:
-            result = original + strength * (result - original)
-        result = cast(result, clean.dtype)
+        result = cast(mix(original, result), clean.dtype)
         if valid is not None:
             result = np.where(np.isfinite(original), result, original)
         if spread is None:

@@ -13,7 +13,7 @@ import numpy as np
 from hush import __version__, io, risk
 from hush.analysis import analyze
 from hush.apply import Work, apply
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand
+from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.machine import peak_memory_mb
@@ -137,22 +137,10 @@ class Classical(Knowing):
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
 
-    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
-        """Denoise an image tile by tile.
-
-        Parameters
-        ----------
-        image : Image or array
-            With the same channels as the one that `fit` looked at.
-        out : array, optional
-            Writable, of the image's shape and dtype, for streaming.
-        done : callable, optional
-            (tile, tiles) after every tile.
-
-        Returns
-        -------
-        Result
-        """
+    def run(
+        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+    ) -> Result:
+        """Denoise an image tile by tile; see `hush.denoiser.Denoiser.run`."""
         self.check()
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
@@ -161,8 +149,9 @@ class Classical(Knowing):
             raise HushError(f"fit looked at {len(self.values_)} channels and the image has {self._works(noisy)}")
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
-        works = [self._work(noisy, number) for number in range(len(self.values_))]
-        clean = apply(noisy, works, self, out, info, done)
+        std = std if self.uncertain else None
+        works = [self._work(noisy, number, std is not None) for number in range(len(self.values_))]
+        clean = apply(noisy, works, self, out, info, done, std)
         info |= {
             "method": self.method,
             "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),
@@ -177,7 +166,8 @@ class Classical(Knowing):
             "verdict": self.report_.verdict,
             "loss": [],
         }
-        return Result(clean.with_meta(hush={"version": __version__, "method": self.method}), None, info)
+        note = {"version": __version__, "method": self.method}
+        return Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)
 
     def _works(self, image: Image) -> int:
         return 1 if self.joint_channels else image.channels
@@ -194,15 +184,23 @@ class Classical(Knowing):
     def _ways(self, image: Image, number: int) -> list[Stabiliser]:
         return [Stabiliser(noise, self.stabilise) for noise in self._noises(image, number)]
 
-    def _work(self, image: Image, number: int) -> Work | None:
+    def _work(self, image: Image, number: int, spread: bool) -> Work | None:
+        """What is done to a piece of one channel; `spread`: also its standard deviation."""
         ways = self._ways(image, number)
         if not any(way.sigma > 0 or way.noise.impulse_fraction for way in ways):
             return None
         prepared = self.prepare(self._views(image, number), ways)
         value = self.values_[number]
 
-        def function(piece: Array) -> Array:
-            return self.denoise_piece(np.asarray(piece, np.float32), ways, value, prepared)
+        def function(piece: Array) -> Array | tuple[Array, ...]:
+            ready, sigma = self._ready(np.asarray(piece, np.float32), ways)
+            smooth = self.filter_prepared(ready, sigma, value, prepared)
+            clean = np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
+            if not spread:
+                return clean
+            wide = self.deviation(ready, sigma, value, prepared)
+            pairs = zip(ways, smooth, wide, strict=True)
+            return clean, np.stack([(way.inverse(y + s) - way.inverse(y - s)) / 2 for way, y, s in pairs])
 
         side = (self.tile or self.side,) * self.ndim
         if self.whole:
@@ -223,17 +221,20 @@ class Classical(Knowing):
         """Return what a filter must know of all planes before they are cut into tiles."""
         return None
 
-    def denoise_piece(self, piece: Array, ways: Sequence[Stabiliser], value: float, prepared: Any) -> Array:
-        """Stabilise, filter and bring back one piece of shape (C, [Z,] Y, X)."""
-        repaired = np.stack([way.repair(plane) for way, plane in zip(ways, piece, strict=True)])
+    @staticmethod
+    def _ready(piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+        """Stabilise a piece of shape (C, [Z,] Y, X), and say its channels' noise."""
+        repaired = [way.repair(plane) for way, plane in zip(ways, piece, strict=True)]
         ready = np.stack([way.forward(plane) for way, plane in zip(ways, repaired, strict=True)])
-        sigma = np.array([max(way.sigma, 1e-12) for way in ways])
-        smooth = self.filter_prepared(ready.astype(np.float32), sigma, value, prepared)
-        return np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
+        return ready.astype(np.float32), np.array([max(way.sigma, 1e-12) for way in ways])
 
     def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
         """Call `filter`; a method that needs what `prepare` gave answers this one instead."""
         return self.filter(values, sigma, value)
+
+    def deviation(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Return the standard deviation of what `filter_prepared` gives; a method that is `uncertain` answers this."""
+        raise TypeError(f"{type(self).__name__} has no deviation")
 
     def _value(self, image: Image, number: int) -> float:
         """The parameter: as set, by formula, by SURE, or by hidden pixels."""
@@ -248,9 +249,7 @@ class Classical(Knowing):
             return self.options[0]
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
         middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
-        piece = np.stack([way.repair(plane) for way, plane in zip(ways, view[(slice(None), *middle)], strict=True)])
-        ready = np.stack([way.forward(plane) for way, plane in zip(ways, piece, strict=True)]).astype(np.float32)
-        sigma = np.array([max(way.sigma, 1e-12) for way in ways])
+        ready, sigma = self._ready(view[(slice(None), *middle)], ways)
 
         def risk_of(value: float) -> float:
             def function(values: Array) -> Array:

@@ -17,13 +17,13 @@ from hush.analysis import analyze
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.image import Array, Image
+from hush.judging import Domain, hidden_risk, middle
 from hush.metrics import scores
 from hush.noisereport import NoiseReport
 from hush.stabilise import Stabiliser
 
 FORMAT = 1
 SIDE = 1024  # longest side of a picture on the page
-WINDOW = 256  # side of the window in which risk is measured
 GOALS = {"psnr": "high", "ssim": "high", "rmse": "low", "risk": "low", "hidden": "low", "whiteness": "zero",
          "slope": "one", "offset": "zero", "seconds": "low", "memory_mb": "low"}  # fmt: skip
 
@@ -48,48 +48,6 @@ class Entry:
     image: Image | None = None
     figures: dict[str, float | None] = field(default_factory=dict)
     note: str = ""
-
-
-class Domain:
-    """All planes of an image, in the domain in which their noise is white and of one level.
-
-    Parameters
-    ----------
-    image : Image
-    report : NoiseReport
-        What noise it has.
-    """
-
-    def __init__(self, image: Image, report: NoiseReport) -> None:
-        self.image = image
-        self.places = [
-            (plane, sample, Stabiliser(report.channels[plane.channel * image.samples() + sample]))
-            for plane in image.planes(2)
-            for sample in range(image.samples())
-        ]
-        self.sigma = np.array([max(way.sigma, 1e-12) for _, _, way in self.places])
-        self.mask = report.channels[0].mask
-
-    def stack(self, data: Array, how: Callable[[Stabiliser, Array], Array]) -> Array:
-        """Return (planes, Y, X), each plane transformed by `how`."""
-        return np.stack(
-            [how(way, np.asarray(plane.view(data)[sample], np.float32)) for plane, sample, way in self.places]
-        )
-
-    def deviation(self, values: Array) -> Array:
-        """Return the standard deviation of the noise at every pixel of the stabilised planes."""
-        return np.stack([way.deviation(one) for (_, _, way), one in zip(self.places, values, strict=True)])
-
-    def unstack(self, values: Array) -> Image:
-        """Return the image whose stabilised planes these are."""
-        data = np.array(self.image.data, np.float32)
-        for (plane, sample, way), one in zip(self.places, values, strict=True):
-            plane.view(data)[sample] = way.plain_inverse(one)
-        return Image(data, self.image.axes, meta=self.image.meta)
-
-    def through(self, model: Denoiser) -> Callable[[Array], Array]:
-        """Return a fitted method as a function of stabilised planes."""
-        return lambda values: self.stack(model.run(self.unstack(values)).image.data, Stabiliser.forward_mean)
 
 
 def compare(
@@ -165,7 +123,7 @@ def _entry(
         figures: dict[str, float | None] = {}
         if reference is not None:
             figures |= {key: value for key, value in scores(result.image, reference).items() if key != "peak"}
-        window = _window(image)
+        window = middle(image)
         domain = Domain(window, report)
         noisy = domain.stack(window.data, Stabiliser.forward)
         if np.isfinite(noisy).all():
@@ -182,38 +140,6 @@ def _entry(
     figures |= {key: value for key, value in risk.residual(*plain).items() if key != "whiteness"}
     figures |= {"seconds": seconds, "memory_mb": result.info.get("peak_memory_mb")}
     return Entry(name, result.image, figures, str(result.info.get("reason") or ""))
-
-
-def hidden_risk(
-    build: Callable[[], Denoiser], model: Denoiser, domain: Domain, noisy: Array, seed: int = 0
-) -> risk.Risk:
-    """Measure the risk at hidden pixels; a method that learns from the image learns once more without them.
-
-    Parameters
-    ----------
-    build : callable
-        Makes the method anew.
-    model : Denoiser
-        The fitted method, for those that learn nothing.
-    domain : Domain
-        Of the image, or of a window of it.
-    noisy : array, shape (planes, Y, X)
-        The image in that domain.
-    seed : int
-        Of the noise that hidden pixels get.
-    """
-    if not hasattr(model, "nets_"):
-        return risk.hidden(domain.through(model), noisy, domain.sigma, mask=domain.mask, seed=seed)
-    gone = np.array(noisy)
-    gone[:, risk.hidden_grid(noisy.shape[1:], 0, domain.mask)] = np.nan  # missing pixels are not learned from
-    blind = build().fit([domain.unstack(gone)])
-    return risk.hidden(domain.through(blind), noisy, domain.sigma, mask=domain.mask, phases=1, seed=seed)
-
-
-def _window(image: Image) -> Image:
-    cuts = [slice(max(0, (size - WINDOW) // 2), (size - WINDOW) // 2 + WINDOW if size > WINDOW else size)
-            for size in (image.sizes["Y"], image.sizes["X"])]  # fmt: skip
-    return image.crop(*cuts)
 
 
 def collect(

@@ -61,6 +61,8 @@ class Denoiser:
     ndim: int = 2
     joint_channels: bool = False
     strength: float = 1.0
+    strength_luma: float | None = None
+    strength_chroma: float | None = None
     seed: int = 0
 
     @classmethod
@@ -112,7 +114,10 @@ class Denoiser:
             Naming the setting, its value, and what is possible.
         """
         demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
-        demand(0 <= self.strength <= 1, "strength", self.strength, "0 (nothing is removed) to 1 (all of it)")
+        for name in ("strength", "strength_luma", "strength_chroma"):
+            value = getattr(self, name)
+            usual = "" if name == "strength" else ", or none: as strength"
+            demand(value is None or 0 <= value <= 1, name, value, f"0 (nothing is removed) to 1 (all of it){usual}")
         demand(self.seed >= 0, "seed", self.seed, "0 or more")
 
     def expectation(self, images: Sequence[Image], models: int = 1) -> str:
@@ -135,9 +140,30 @@ class Denoiser:
         """
         return self.run(image, out).image
 
-    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
-        """Denoise and say everything about it; a method answers this one."""
+    def run(
+        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+    ) -> Result:
+        """Denoise and say everything about it; a method answers this one.
+
+        Parameters
+        ----------
+        image : Image or array
+            With the same channels as what `fit` was given.
+        out : array, optional
+            Writable, of the image's shape and dtype, for streaming.
+        done : callable, optional
+            (tile, tiles) after every tile.
+        std : array of float32, optional
+            Writable, of the image's shape: for the standard deviation a pixel, where the method is `uncertain`.
+        """
         raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
+
+
+def spread_of(image: Image, std: Array | None, note: Mapping[str, Any]) -> Image | None:
+    """Return standard deviations as an image like the noisy one."""
+    if std is None:
+        return None
+    return dataclasses.replace(image, data=std).with_meta(hush={**note, "what": "standard deviation"})
 
 
 def demand(true: bool, name: str, value: Any, possible: str) -> None:

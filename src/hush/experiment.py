@@ -130,7 +130,6 @@ def run(
     elif kept.exists() and json.loads(kept.read_text("utf-8")) != said:
         raise HushError(f"{out} holds results of another recipe or scale; --overwrite replaces them")
     _write(kept, said)
-    _write(out / "environment.json", environment())
     done = {_name(row): row for row in _lines(lines)}
     limits = recipe.get("scale", {}).get(scale, {})
     methods = recipe.get("method", [{"name": ""}])
@@ -144,6 +143,7 @@ def run(
         if export is not None:
             _export(export, item)
         if _name(key) not in done:
+            _write(out / "environment.json", environment())  # of those rows that were made last
             settings = ({} if "peer" in method else recipe.get("common", {})) | method.get("settings", {})
             settings |= {name: limits[name] for name in ("seconds", "steps") if name in limits and name in settings}
             made = make(item, method | {"settings": settings, "label": label}, recipe | {"here": here})

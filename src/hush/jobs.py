@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
 
 
 Done = Callable[[int, int], None]
+WHAT = {"description": "standard deviation a pixel"}
 
 
 def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, done: Done | None = None) -> None:
@@ -74,11 +75,21 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     note = {"hush": {"version": __version__, "method": denoiser.method}}
     blank = np.broadcast_to(np.zeros((), dtype), noisy.data.shape)
     like = replace(noisy, data=blank, meta={**noisy.meta, **note})
-    with io.create(job.target, like, overwrite=options.overwrite) as out:
+    spread = _spread_path(job, options, several)
+    with ExitStack() as files:
+        out = files.enter_context(io.create(job.target, like, overwrite=options.overwrite))
         array = np.empty(noisy.data.shape, dtype) if out is None else out
-        result = denoiser.run(noisy, array, done)
-        if options.uncertainty is not None:
-            _write_uncertainty(job, result, options, several)
+        std = None
+        if spread is not None:
+            wide = replace(like, data=np.broadcast_to(np.float32(0), noisy.data.shape))
+            wide = wide.with_meta(**WHAT, hush=note["hush"] | {"what": "standard deviation"})
+            streamed = files.enter_context(io.create(spread, wide, overwrite=options.overwrite))
+            std = np.zeros(noisy.data.shape, np.float32) if streamed is None else streamed
+        result = denoiser.run(noisy, array, done, std)
+        if spread is not None and result.std is None:
+            raise HushError(f"{result.info['method']} gives no uncertainty with these settings; ssdn does")
+        if spread is not None and result.std is not None and streamed is None:
+            io.write(spread, result.std.with_meta(**WHAT), overwrite=options.overwrite)
         result.info.setdefault("reason", options.reason)
         result.info["warnings"] = [*noisy.meta.get("warnings", []), *result.info["warnings"]]
         _write_page(job, noisy, result, options, several)
@@ -89,12 +100,13 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     job.image = None  # bounded memory: the next file needs the room
 
 
-def _write_uncertainty(job: Job, result: Result, options: Options, several: bool) -> None:
-    if result.std is None or options.uncertainty is None:
-        raise HushError(f"{result.info['method']} gives no uncertainty with these settings; ssdn does")
+def _spread_path(job: Job, options: Options, several: bool) -> Path | None:
+    """Where the standard deviation goes; its folder is made."""
+    if options.uncertainty is None:
+        return None
     target = options.uncertainty / job.target.name if several else options.uncertainty
     target.parent.mkdir(parents=True, exist_ok=True)
-    io.write(target, result.std.with_meta(description="standard deviation a pixel"), overwrite=options.overwrite)
+    return target
 
 
 def _write_page(job: Job, noisy: Image, result: Result, options: Options, several: bool) -> None:

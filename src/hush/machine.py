@@ -74,6 +74,13 @@ def device_of(wanted: str | None = None) -> str:
     return wanted
 
 
+def device_name(device: str) -> str:
+    """Say in words what a device is."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
+
+
 @contextmanager
 def body_precision(device: str, precision: str) -> Iterator[None]:
     """Autocast a network's body; the networks keep their last layer and their sums in float32."""

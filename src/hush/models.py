@@ -85,7 +85,7 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
     path : path
         A file that `save_model` or ``hush train`` wrote.
     **settings
-        How to run it: ``device, precision, tile, tta, renormalize, strength``.
+        How to run it: ``device, precision, tile, tta, renormalize, strength, strength_luma, strength_chroma``.
 
     Returns
     -------

@@ -12,10 +12,12 @@ from scipy import stats
 
 from hush import registry, risk
 from hush.analysis import analyze
-from hush.comparison import Domain, hidden_risk
+from hush.choices import choice_table, coverage, coverage_table
 from hush.dataset import Item
+from hush.denoiser import Result
 from hush.errors import HushError, unknown
-from hush.image import Array, Image
+from hush.image import Image
+from hush.judging import Domain, hidden_risk
 from hush.metrics import fit_gain, psnr
 from hush.noise import parse
 from hush.noiselevel import NOT_WHITE
@@ -36,20 +38,23 @@ def denoise(item: Item, method: Row, recipe: Row) -> Row:
     """Run one method, of hush or a peer, and score its float output."""
     settings = {key: _known(value, item) for key, value in method["settings"].items()}
     begun = time.perf_counter()
+    notes: Row = {}
     try:
-        clean = (
-            run_peer(method["peer"], item.noisy, settings) if "peer" in method else _own(method["name"], item, settings)
-        )
+        if "peer" in method:
+            clean = run_peer(method["peer"], item.noisy, settings)
+        else:
+            result = _own(method["name"], item, settings)
+            clean, notes = result.image.data, {k: result.info[k] for k in ("chosen",) if k in result.info}
     except (HushError, ImportError) as error:
         return {"error": str(error)}
     seconds = time.perf_counter() - begun
     row: Row = {"psnr": psnr(clean, item.clean, item.peak), "ssim": item.ssim(clean)}
     if item.fit_gain:
         row["psnr_fitted"] = psnr(fit_gain(clean, item.clean)[0], item.clean, item.peak)
-    return row | {"seconds": round(seconds, 4), "picture": clean}
+    return row | notes | {"seconds": round(seconds, 4), "picture": clean}
 
 
-def _own(name: str, item: Item, settings: Row) -> Array:
+def _own(name: str, item: Item, settings: Row) -> Result:
     image = item.as_image()
     kind = registry.get("methods", name)
     with warnings.catch_warnings():
@@ -59,7 +64,8 @@ def _own(name: str, item: Item, settings: Row) -> Array:
             model = kind(**settings, simulate=str(noise)).fit([Image(item.clean, image.axes)])
         else:
             model = kind(**settings).fit([image])
-        return model.denoise(image).data
+        result: Result = model.run(image)
+        return result
 
 
 def _known(value: Any, item: Item) -> Any:
@@ -271,6 +277,8 @@ KINDS: dict[str, tuple[Make, Callable[[Sequence[Row], Row], str]]] = {
     "risk-agreement": (agreement, agreement_table),
     "trained": (trained, trained_table),
     "volume": (volume, volume_table),
+    "choice": (denoise, choice_table),
+    "coverage": (coverage, coverage_table),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hush import __version__
 from hush.apply import Work, apply
-from hush.denoiser import Denoiser, Report, Result, demand
+from hush.denoiser import Denoiser, Report, Result, demand, spread_of
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.machine import body_precision, memory_format, peak_memory_mb
@@ -22,7 +22,7 @@ from hush.patches import Scale, scale_of
 from hush.prediction import mean_over_symmetries, pad_end, tile_side
 from hush.train import State
 
-RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", "strength")
+RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", "strength", "strength_luma", "strength_chroma")
 
 
 @dataclass(frozen=True)
@@ -99,23 +99,7 @@ class Trained(Denoiser):
     def run(
         self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
     ) -> Result:
-        """Denoise an image tile by tile.
-
-        Parameters
-        ----------
-        image : Image or array
-            With the same channels as the training images.
-        out : array, optional
-            Writable, of the image's shape and dtype, for streaming.
-        done : callable, optional
-            (tile, tiles) after every tile.
-        std : array of float32, optional
-            Writable, of the image's shape: for the standard deviation a pixel, where the method is `uncertain`.
-
-        Returns
-        -------
-        Result
-        """
+        """Denoise an image tile by tile; see `hush.denoiser.Denoiser.run`."""
         self.check()
         if not hasattr(self, "nets_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first, or load a model")
@@ -129,8 +113,7 @@ class Trained(Denoiser):
         clean = apply(noisy, works, self, out, info, done, std)
         info |= self._info(noisy, time.perf_counter() - begun)
         note = {"version": __version__, "method": self.method}
-        spread = None if std is None else replace(noisy, data=std).with_meta(hush=note | {"what": "standard deviation"})
-        return Result(clean.with_meta(hush=note), spread, info)
+        return Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)
 
     def _work(self, image: Image, network: int) -> Work | None:
         """What is done to a piece of the image by one network; None where there is nothing to remove."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from hush import __version__
-from hush.cli import _comparing, _denoising, _looking, _noise
+from hush.cli import _comparing, _denoising, _looking, _noise, _pretraining
 from hush.errors import HushError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -25,6 +25,7 @@ for _command in (
     _denoising.denoise, _denoising.train, _denoising.apply,
     _noise.analyze, _noise.noise, _noise.simulate,
     _comparing.score, _comparing.compare, _comparing.bench,
+    _pretraining.pretrain, _pretraining.weights_,
     _looking.info, _looking.list_, _looking.report, _looking.doctor,
 ):  # fmt: skip
     hush.add_command(_command)

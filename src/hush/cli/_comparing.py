@@ -146,6 +146,6 @@ def bench(
     bench_page(folder, recipe, text)
     click.echo(text)
     if table is not None:
-        write_document(short, recipe, scale, text, experiment.environment(), table)
+        write_document(short, recipe, scale, text, json.loads((folder / "environment.json").read_text("utf-8")), table)
     console.say(f"wrote {folder}")
     return 0

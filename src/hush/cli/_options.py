@@ -69,6 +69,10 @@ WRITE = together(
     click.option(
         "--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Below 1: noise mixed back."
     ),
+    click.option("--strength-luma", type=click.FloatRange(0, 1), help="Colour images: the same for brightness alone."),
+    click.option(
+        "--strength-chroma", type=click.FloatRange(0, 1), help="And for colours alone.  [default: --strength]"
+    ),
     click.option("--float", "as_float", is_flag=True, help="Write float32 instead of the file's own type."),
     click.option("--again", is_flag=True, help="Denoise files that hush has denoised already."),
     OVERWRITE,
@@ -99,7 +103,8 @@ def options_of(said: dict[str, Any]) -> Options:
 
 def run_settings(said: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that do not change what was learned."""
-    return {name: said[name] for name in ("device", "precision", "tile", "tta", "strength") if name in said}
+    names = ("device", "precision", "tile", "tta", "strength", "strength_luma", "strength_chroma")
+    return {name: said[name] for name in names if name in said}
 
 
 def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None) -> Any:
@@ -122,7 +127,7 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
     denoiser = kind.from_text(said["sets"], **((kept or {}) | usable))
     denoiser.check()
     if said.get("uncertainty") is not None and not denoiser.uncertain:
-        raise HushError(f"{denoiser.method} gives no uncertainty; possible: --method ssdn")
+        raise HushError(f"{denoiser.method} gives no uncertainty; possible: --method pretrained or ssdn")
     return denoiser
 
 

@@ -69,7 +69,9 @@ class Auto(Knowing):
         model: Denoiser = kind(**known, **advice["settings"])
         return model
 
-    def run(self, image: Image | Array, out: Array | None = None, done: Report | None = None) -> Result:
+    def run(
+        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+    ) -> Result:
         """Denoise with the chosen method; ``info`` has ``chosen`` and ``reason``."""
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
@@ -77,8 +79,9 @@ class Auto(Knowing):
         if self.chosen_ is None:
             result = self._untouched(noisy, out)
         else:
-            self.chosen_.strength = self.strength
-            result = self.chosen_.run(noisy, out, done)
+            for name in ("strength", "strength_luma", "strength_chroma"):
+                setattr(self.chosen_, name, getattr(self, name))
+            result = self.chosen_.run(noisy, out, done, std)
         result.info["chosen"] = self.chosen_.method if self.chosen_ is not None else None
         result.info["reason"] = f"{self.report_.verdict} So: {self.report_.recommendation['reason']}."
         result.info["noise"] = self.report_.as_dict()["noise"]

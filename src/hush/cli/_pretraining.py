@@ -1,0 +1,84 @@
+"""Commands for what comes trained: pretrain, weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from hush.cli._options import JSON, OVERWRITE, QUIET
+from hush.errors import HushError
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True,
+              help="Folder of the data sets.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="The weights.  [default: NAME.safetensors]")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), help="Steps, instead of the recipe's.")
+@click.option("--resume", is_flag=True, help="Go on after a stop, or with a recipe that has got more cycles.")
+@click.option("--keep", is_flag=True, help="Keep the state (.partial) when done, for more cycles.")
+@OVERWRITE
+@QUIET
+def pretrain(
+    name: str | None,
+    data: Path,
+    output: Path | None,
+    steps: int | None,
+    resume: bool,
+    keep: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> int:
+    """Train shipped weights again, from clean images. Without a name: list the recipes."""
+    from hush import pretrain as training
+    from hush.console import Console
+
+    if name is None:
+        for one in training.recipes():
+            click.echo(f"{one:<20}{training.recipe_of(one)['title']}")
+        return 0
+    console = Console(quiet=quiet, as_json=False)
+    target = output or Path(f"{Path(name).stem}.safetensors")
+    if target.suffix != ".safetensors":
+        raise HushError(f"weights are .safetensors, not {target.name!r}")
+    if target.exists() and not overwrite:
+        raise HushError(f"{target.name} exists; --overwrite replaces it")
+    with console.counting(target.stem) as progress:
+        note = training.pretrain(
+            name,
+            data,
+            target,
+            resume=resume,
+            steps=steps,
+            keep=keep,
+            report=lambda step, steps, loss: progress(step, steps, f"loss {loss:.4f}"),
+        )
+    for row in note["scores"]:
+        click.echo(f"{row['name']:<40}sigma {row['sigma']:<6g}{row['psnr']:.2f} dB")
+    console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
+    return 0
+
+
+@click.command("weights")
+@click.argument("name", required=False)
+@JSON
+def weights_(name: str | None, as_json: bool) -> int:
+    """List the weights that are here, or show one's card."""
+    from hush import weights
+
+    if name is not None:
+        note = weights.card(name)
+        click.echo(json.dumps({"name": name} | note) if as_json else weights.as_text(name, note))
+        return 0
+    for one, path in weights.paths().items():
+        note = weights.card(one)
+        if as_json:
+            click.echo(json.dumps({"name": one} | note))
+        else:
+            where = "shipped" if path.parent == weights.HERE else str(path)
+            size = f"{note['bytes'] / 1e6:.1f} MB"
+            click.echo(f"{one:<20}{size:<9}{where:<9}{note['title']}")
+    return 0

@@ -1,0 +1,243 @@
+"""Pretraining: what made the weights that hush ships, and makes them again."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hush import registry, weights
+from hush.checkpoint import Checkpoint
+from hush.dataset import frozen_noise, pictures
+from hush.errors import HushError, unknown
+from hush.fitting import Task, learn
+from hush.image import Array
+from hush.machine import body_precision, device_name, device_of, precision_of
+from hush.metrics import psnr
+from hush.patches import Batch, Patches, Scale
+from hush.prediction import pad_end
+from hush.train import Schedule
+
+PEAK = 255.0  # networks see -0.5 to 0.5
+USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
+LARGE = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes of the shipped weights by name."""
+    return {path.stem: path for path in sorted(weights.HERE.glob("*.toml"))}
+
+
+def recipe_of(name: str) -> dict[str, Any]:
+    """Read a recipe: a shipped one by name, or a file."""
+    path = Path(name) if name.endswith(".toml") else recipes().get(name)
+    if path is None:
+        raise unknown("weights", name, recipes())
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise HushError(f"the recipe {name} cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Clean patches from several collections, each with its share of the patches."""
+
+    parts: Sequence[Patches]
+    shares: Sequence[float]
+
+    def batch(self, count: int, rng: np.random.Generator, device: str = "cpu") -> Batch:
+        """Draw `count` clean patches, normalised."""
+        chosen = rng.choice(len(self.parts), size=count, p=np.asarray(self.shares) / sum(self.shares))
+        drawn = [self.parts[k].batch(1, rng, device) for k in chosen]
+        good = [torch.ones_like(one.noisy[:, :1]) if one.valid is None else one.valid.float() for one in drawn]
+        every = all(one.valid is None for one in drawn)
+        return Batch(torch.cat([one.noisy for one in drawn]), None if every else torch.cat(good))
+
+
+def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
+    """Read the images of a recipe's data set as (C, Y, X) of 8 bits, less those that it drops."""
+    left_out = set(data.get("drop", []))
+    views = []
+    for name, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
+        view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
+        view = np.repeat(view, channels, 0) if len(view) < channels else view
+        peak = max(PEAK, float(view.max()))
+        if name not in left_out:
+            views.append(np.rint(np.maximum(view, 0) * (PEAK / peak)).astype(np.uint8))
+    return views
+
+
+def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]]) -> Mixture:
+    """Return where patches are drawn from."""
+    channels = recipe["channels"]
+    scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
+    size = (recipe["patch"],) * 2
+    return Mixture([Patches(views, size, scale) for views in sets], [data["share"] for data in recipe["data"]])
+
+
+def noisy_and_told(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Put noise of a level a patch on clean patches (B, C, Y, X).
+
+    Returns
+    -------
+    x : Tensor, shape (B, 2 C, Y, X)
+        Noisy channels and planes that tell their levels.
+    level : Tensor, shape (B, C, 1, 1)
+    """
+    low, high = recipe["sigma"]
+    shape = (len(clean), clean.shape[1], 1, 1)
+    level = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) * (high - low) + low
+    if shape[1] > 1:  # a camera's colours have levels of their own: in half of the patches up to twice apart
+        apart = torch.rand(shape, generator=rng, device=clean.device) - 0.5
+        half = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) < 0.5
+        level = torch.where(half, level * 2**apart, level.expand(shape)).clip(low, high)
+    level = level / PEAK
+    noise = torch.randn(clean.shape, generator=rng, device=clean.device)
+    told = level.expand_as(clean)
+    return torch.cat([clean + level * noise, told], 1).contiguous(memory_format=torch.channels_last), level
+
+
+def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generator], Tensor]:
+    """Return the loss: squared error, each patch's in units of what is usual at its level, so that all levels count."""
+
+    def loss(net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
+        x, level = noisy_and_told(batch.noisy, recipe, rng)
+        away = net(x) - batch.noisy
+        if batch.valid is not None:
+            away = away * batch.valid
+        square = away.square().mean((1, 2, 3))
+        usual = ((PEAK * level.mean(1).flatten() + USUAL[0]) / PEAK) ** USUAL[1]
+        relative: Tensor = LARGE * (square / usual).mean()
+        return relative
+
+    return loss
+
+
+def pretrain(
+    name: str,
+    folder: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    steps: int | None = None,
+    report: Callable[[int, int, float], None] | None = None,
+    every: float = 60.0,
+    keep: bool = False,
+) -> dict[str, Any]:
+    """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
+
+    A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
+    zero. A recipe to which a cycle was added goes on from a state that was kept.
+
+    Parameters
+    ----------
+    name : str
+        Of a recipe: a shipped one, or a file.
+    folder : Path
+        Of the data sets.
+    output : Path
+        ``NAME.safetensors``; while training ``NAME.safetensors.partial`` beside it holds the state.
+    resume : bool
+        Go on from that state.
+    steps : int, optional
+        One cycle of so many steps instead of the recipe's.
+    report : callable, optional
+        (step, steps, loss) after every step.
+    every : float
+        Seconds between two states that are kept.
+    keep : bool
+        Whether the state stays when the weights are written.
+
+    Returns
+    -------
+    dict
+        The card.
+    """
+    recipe = recipe_of(name)
+    if steps:
+        recipe["cycles"] = [recipe["cycles"][0] | {"steps": steps}]
+    sets = [views_of(data, folder, recipe["channels"]) for data in recipe["data"]]
+    device = device_of(None)
+    precision = precision_of(device, None, 2)
+    identity = {key: value for key, value in recipe.items() if key not in ("title", "licence", "cycles", "score")}
+    identity |= {"precision": precision}
+    keeper = Checkpoint(output.with_name(output.name + ".partial"), identity, resume, every)
+    source: Any = mixture(recipe, sets)
+    net, seconds, before = None, 0.0, 0
+    every_step = sum(cycle["steps"] for cycle in recipe["cycles"])
+    for number, cycle in enumerate(recipe["cycles"]):
+        schedule = Schedule(**cycle, averaging=recipe["averaging"])
+        task = Task(number, recipe["seed"], recipe["batch"], 2, device, precision, schedule)
+
+        def told(step: int, steps: int, loss: float, before: int = before) -> None:
+            if report is not None:
+                report(before + step, every_step, loss)
+
+        learned = learn(task, partial(_begun, recipe, net), loss_of(recipe), source, None, keeper, told)
+        net, seconds, before = learned.net, seconds + learned.state.seconds, before + cycle["steps"]
+    assert net is not None
+    words = ["hush", "pretrain", Path(name).stem, *(["--steps", str(steps)] if steps else [])]
+    training = {"device": f"{device_name(device)}, {precision}", "command": " ".join(words), "hours": seconds / 3600}
+    note = _card(recipe, sets, training, net)
+    note["scores"] = [row for data in recipe["score"] for row in scores(net, data, folder, device, precision)]
+    weights.write(output, net, note)
+    if not keep:
+        keeper.remove()
+    return note
+
+
+def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
+    """The network of a cycle before it is trained."""
+    channels = recipe["channels"]
+    net: nn.Module = registry.get("nets", recipe["net"])(2 * channels, channels, ndim=2, **recipe["settings"])
+    if begin is not None:
+        net.load_state_dict(begin.state_dict())
+    return net
+
+
+def _card(
+    recipe: dict[str, Any], sets: Sequence[Sequence[Array]], training: dict[str, Any], net: nn.Module
+) -> dict[str, Any]:
+    note = {key: recipe[key] for key in ("title", "licence", "net", "settings", "channels", "sigma")}
+    note["data"] = [
+        {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
+        for data, views in zip(recipe["data"], sets, strict=True)
+    ]
+    steps = sum(cycle["steps"] for cycle in recipe["cycles"])
+    note["training"] = training | {
+        "steps": steps,
+        "cycles": recipe["cycles"],
+        "batch": recipe["batch"],
+        "patch": recipe["patch"],
+        "gigapixels": steps * recipe["batch"] * recipe["patch"] ** 2 / 1e9,
+        "seed": recipe["seed"],
+        "parameters": sum(value.numel() for value in net.parameters()),
+    }
+    return note
+
+
+def scores(net: nn.Module, data: dict[str, Any], folder: Path, device: str, precision: str) -> list[dict[str, Any]]:
+    """Measure PSNR on images that were not trained on, a row a level."""
+    channels = net.outputs
+    rows = []
+    for sigma in data["sigma"]:
+        found = []
+        for name, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
+            noisy = frozen_noise(clean, f"gaussian:sigma={sigma}", f"{data['name']}/{name}", 0)
+            views = noisy[None] if noisy.ndim == 2 else np.moveaxis(noisy, -1, 0)
+            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, np.full_like(views, sigma / PEAK)])[None])
+            x = pad_end(x, int(net.multiple)).to(device)  # type: ignore[arg-type]
+            with torch.inference_mode(), body_precision(device, precision):
+                y = net(x.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
+            result = (y[:, : views.shape[1], : views.shape[2]] + 0.5) * PEAK
+            found.append(psnr(result[0] if channels == 1 else np.moveaxis(result, 0, -1), clean, PEAK))
+        rows.append({"name": data["name"], "sigma": float(sigma), "psnr": float(np.mean(found))})
+    return rows

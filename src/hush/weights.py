@@ -1,0 +1,147 @@
+"""Weights: networks that come with hush, trained beforehand on clean images, each with its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from hush import registry
+from hush.errors import HushError, unknown
+from hush.machine import memory_format
+
+FORMAT = 1
+HERE = Path(__file__).parent / "weights"
+KEY = "hush-weights"
+
+
+def cache() -> Path:
+    """Return the folder of weights that were put there by hand: ``HUSH_WEIGHTS``, or one in the user's cache."""
+    return Path(os.environ.get("HUSH_WEIGHTS") or Path.home() / ".cache" / "hush" / "weights")
+
+
+def paths() -> dict[str, Path]:
+    """Return the files of all weights by name; one in the cache goes before a shipped one."""
+    found: dict[str, Path] = {}
+    for folder in (HERE, cache()):
+        if folder.is_dir():
+            found |= {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return found
+
+
+def card(name: str) -> dict[str, Any]:
+    """Return what is known of some weights.
+
+    Returns
+    -------
+    dict
+        ``title, net, settings, channels, sigma, licence, data, training, scores``, and of the file ``parameters``,
+        ``bytes`` and ``sha256``.
+
+    Raises
+    ------
+    HushError
+        When they are missing or damaged.
+    """
+    return _read(name)[0]
+
+
+@lru_cache(maxsize=8)
+def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
+    """Return a network with its weights, ready to be applied, and its card.
+
+    It maps (B, 2 C, Y, X), noisy channels in -0.5 to 0.5 and for each a plane with its noise's standard deviation
+    in the same units, to (B, C, Y, X).
+
+    Raises
+    ------
+    HushError
+        When they are missing or damaged.
+    """
+    note, values = _read(name)
+    try:
+        channels = note["channels"]
+        net: nn.Module = registry.get("nets", note["net"])(2 * channels, channels, ndim=2, **note["settings"])
+        net.load_state_dict({key: value.float() for key, value in values.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise HushError(f"the weights {name} are damaged: {str(error).splitlines()[0]}") from None
+    net = net.to(device).eval().requires_grad_(False)
+    return net.to(memory_format=memory_format(2)), note  # type: ignore[call-overload]
+
+
+def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
+    """Write weights in half precision and, beside them, their card for people.
+
+    Parameters
+    ----------
+    path : Path
+        ``NAME.safetensors``.
+    net : Module
+    note : dict
+        See `card`.
+    """
+    halves = {key: value.detach().cpu().half().contiguous() for key, value in net.state_dict().items()}
+    data = save(halves, {KEY: json.dumps({"format": FORMAT} | note, sort_keys=True)})
+    for target, content in ((path, data), (path.with_suffix(".md"), as_text(path.stem, note).encode())):
+        temporary = target.with_name(target.name + ".tmp")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(target)
+        except OSError as error:
+            raise HushError(f"cannot write {target.name}: {os.strerror(error.errno or 0)}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def as_text(name: str, note: dict[str, Any]) -> str:
+    """Return a card in Markdown."""
+    training = note["training"]
+    low, high = note["sigma"]
+    lines = [f"# {name}", "", note["title"], "",
+             f"- Network: `{note['net']}` {note['settings']}, {training['parameters']:,} weights in float16.",
+             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255; channels: {note['channels']}.",
+             f"- Licence: {note['licence']}.",
+             f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
+             f"({training['gigapixels']:.2f} Gpixel) in {training['hours']:.1f} h on {training['device']}, "
+             f"seed {training['seed']}.",
+             f"- Command: `{training['command']}`", "", "## Trained on", "",
+             "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
+    lines += [f"| {d['name']} | {d['images']} | {d['share']:.0%} | {d['licence']} |" for d in note["data"]]
+    lines += ["", "## Scores", "", "Noise of known level, one frozen draw an image, unclipped, peak 255.", "",
+              "| images | sigma | PSNR |", "| --- | --- | --- |"]  # fmt: skip
+    lines += [f"| {s['name']} | {s['sigma']:g} | {s['psnr']:.2f} |" for s in note["scores"]]
+    return "\n".join(lines) + "\n"
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return what a file holds, in float16."""
+    return _open(path)[1]
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            note = json.loads((file.metadata() or {})[KEY])
+            return note, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise HushError(f"the weights {path.name} are damaged or not hush's: {error}") from None
+
+
+def _read(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    found = paths()
+    if name not in found:
+        raise unknown("weights", name, found)
+    path = found[name]
+    note, values = _open(path)
+    if note.get("format", 0) > FORMAT:
+        raise HushError(f"the weights {path.name} have format {note['format']}: a later hush wrote them")
+    facts = {"bytes": path.stat().st_size, "parameters": sum(value.numel() for value in values.values())}
+    return note | facts | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}, values

@@ -1,0 +1,279 @@
+"""Weights that come trained: how they are made, kept, listed, and refused when damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hush import pretrain, registry, weights
+from hush.errors import HushError
+from hush.image import Image
+from hush.nets.resunet import ResUNet
+
+Run = Callable[..., tuple[int, str, str]]
+RECIPE = """
+title = "A test"
+licence = "none"
+net = "resunet"
+settings = { maps = 4, norm = "none", residual = "input" }
+channels = 1
+sigma = [0.0, 75.0]
+cycles = [{ steps = 8, learning_rate = 2e-3 }, { steps = 4, learning_rate = 1e-3 }]
+batch = 4
+patch = 32
+averaging = 4.0
+seed = 3
+data = [
+  { name = "cells", generate = "epithelium", first = 0, count = 2, share = 0.7, licence = "made" },
+  { name = "fields", generate = "random-field", first = 0, count = 2, share = 0.3, licence = "made" },
+]
+score = [{ name = "other cells", generate = "epithelium", first = 50, count = 1, sigma = [25] }]
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE, "utf-8")
+    return path
+
+
+@pytest.fixture
+def made(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's own weights with one in it."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    pretrain.pretrain(str(recipe), tmp_path, folder / "tiny.safetensors", steps=3)
+    monkeypatch.setenv("HUSH_WEIGHTS", str(folder))
+    weights.load.cache_clear()
+    return folder
+
+
+def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe: Path) -> None:
+    torch.manual_seed(0)
+    settings = pretrain.recipe_of(str(recipe)) | {"sigma": [10.0, 60.0]}
+    clean = torch.zeros(64, 1, 64, 64)
+    x, level = pretrain.noisy_and_told(clean, settings, torch.Generator().manual_seed(0))
+    assert x.shape == (64, 2, 64, 64)
+    told = x[:, 1].mean((1, 2))
+    torch.testing.assert_close(told, level.flatten())
+    assert float(told.min()) > 10 / 255
+    assert float(told.max()) < 60 / 255
+    torch.testing.assert_close(x[:, 0].std((1, 2)), told, rtol=0.05, atol=0)
+
+
+def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe))
+    _, level = pretrain.noisy_and_told(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0))
+    apart = (level.amax(1) > level.amin(1)).float().mean()
+    assert 0.4 < float(apart) < 0.6
+    assert float((level.amax(1) / level.amin(1).clip(1e-6)).max()) <= 2.001
+
+
+def test_patches_come_from_all_collections_by_their_share(recipe: Path, tmp_path: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe))
+    sets = [[np.full((1, 40, 40), value, np.uint8)] for value in (0, 255)]
+    batch = pretrain.mixture(settings, sets).batch(1000, np.random.default_rng(0))
+    assert batch.noisy.shape == (1000, 1, 32, 32)
+    assert set(batch.noisy[:, 0, 0, 0].tolist()) == {-0.5, 0.5}
+    assert abs(float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) - 0.7) < 0.05
+
+
+def test_what_is_dropped_is_not_read(tmp_path: Path) -> None:
+    data = {"name": "cells", "generate": "epithelium", "first": 7, "count": 3, "drop": ["epithelium-8"]}
+    kept = pretrain.views_of(data, tmp_path, 1)
+    every = pretrain.views_of(data | {"drop": []}, tmp_path, 1)
+    assert [len(kept), len(every)] == [2, 3]
+    assert np.array_equal(kept[1], every[2])
+
+
+@pytest.mark.parametrize("last", [5, 10])
+def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path, last: int) -> None:
+    def stop(step: int, steps: int, loss: float) -> None:
+        if step == last:
+            raise KeyboardInterrupt
+
+    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "a.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain.pretrain(str(recipe), tmp_path, tmp_path / "b.safetensors", report=stop, every=0.0)
+    assert not (tmp_path / "b.safetensors").exists()
+    begun: list[int] = []
+    pretrain.pretrain(
+        str(recipe), tmp_path, tmp_path / "b.safetensors", resume=True, report=lambda step, *_: begun.append(step)
+    )
+    assert begun[0] in (last, last + 1)
+    assert weights.tensors(tmp_path / "a.safetensors").keys() == weights.tensors(tmp_path / "b.safetensors").keys()
+    for key, value in weights.tensors(tmp_path / "a.safetensors").items():
+        assert torch.equal(value, weights.tensors(tmp_path / "b.safetensors")[key]), key
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> None:
+    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "whole.safetensors")
+    recipe.write_text(RECIPE.replace(", { steps = 4, learning_rate = 1e-3 }", ""), "utf-8")
+    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "parts.safetensors", keep=True)
+    recipe.write_text(RECIPE, "utf-8")
+    seen: list[int] = []
+    note = pretrain.pretrain(
+        str(recipe), tmp_path, tmp_path / "parts.safetensors", resume=True, report=lambda step, *_: seen.append(step)
+    )
+    assert seen == [9, 10, 11, 12]
+    assert note["training"]["steps"] == 12
+    whole, parts = (weights.tensors(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+
+
+def test_weights_are_listed_with_their_card(made: Path, run: Run) -> None:
+    code, out, _ = run("weights", "--json")
+    assert code == 0
+    (row,) = (row for row in map(json.loads, out.splitlines()) if row["name"] == "tiny")
+    assert row["training"]["steps"] == 3
+    assert row["training"]["gigapixels"] == pytest.approx(3 * 4 * 32**2 / 1e9)
+    assert [data["images"] for data in row["data"]] == [2, 2]
+    assert row["scores"][0]["name"] == "other cells"
+    assert len(row["sha256"]) == 64
+    code, out, _ = run("weights", "tiny")
+    assert "| cells | 2 | 70% | made |" in out
+    assert (made / "tiny.md").read_text("utf-8") == out.rstrip("\n") + "\n"
+
+
+def test_loaded_weights_are_the_trained_ones(made: Path) -> None:
+    net, card = weights.load("tiny")
+    assert isinstance(net, ResUNet)
+    assert not net.training
+    assert card["sigma"] == [0.0, 75.0]
+    stored = weights.tensors(made / "tiny.safetensors")
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, stored[key].float())
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "newer"])
+def test_damaged_weights_are_refused_in_words(made: Path, damage: str, run: Run) -> None:
+    path = made / "tiny.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "other":
+        from safetensors.torch import save
+
+        path.write_bytes(save({"x": torch.zeros(1)}, {}))
+    else:
+        path.write_bytes(path.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 9'))
+    with pytest.raises(HushError, match="later hush" if damage == "newer" else "damaged"):
+        weights.load("tiny")
+    code, _, err = run("weights", "tiny")
+    assert code == 2
+    assert "tiny" in err
+
+
+def test_unknown_names_are_answered_with_the_nearest(made: Path, run: Run) -> None:
+    code, _, err = run("weights", "tini")
+    assert (code, "tiny" in err) == (2, True)
+    code, _, err = run("pretrain", "gausian-fast")
+    assert (code, "gaussian-fast" in err) == (2, True)
+
+
+def test_existing_weights_are_not_overwritten(made: Path, recipe: Path, run: Run) -> None:
+    code, _, err = run("pretrain", recipe, "--data", made, "-o", made / "tiny.safetensors")
+    assert (code, "--overwrite" in err) == (2, True)
+
+
+def test_shipped_recipes_can_be_read_and_keep_away_from_test_images() -> None:
+    assert "gaussian-fast" in pretrain.recipes()
+    for name in pretrain.recipes():
+        recipe: dict[str, Any] = pretrain.recipe_of(name)
+        assert sum(data["share"] for data in recipe["data"]) == pytest.approx(1)
+        for data in recipe["data"]:
+            assert data["licence"]
+            files = data.get("files", "")
+            assert not any(part in files for part in ("BSD68", "Set12", "FMD", "PolyU", "W2S/avg1/", "MRI_nifti"))
+            if files.startswith(("Train400", "BSDS500")):
+                assert data["last"] <= (-40 if files.startswith("Train400") else -20)
+
+
+# The method ------------------------------------------------------------------------------------
+
+
+def method(**settings: Any) -> Any:
+    return registry.get("methods", "pretrained")(
+        **{"weights": "tiny", "scale": 1.0, "precision": "float32", **settings}
+    )
+
+
+@pytest.fixture
+def photons() -> np.ndarray:
+    """Ten photons a pixel and more, of gain 3."""
+    y, x = np.mgrid[:90, :110]
+    return (3.0 * np.random.default_rng(0).poisson(30 + 20 * np.sin(x / 9) * np.cos(y / 7))).astype(np.float32)
+
+
+@pytest.mark.parametrize("net", ["grey", "colour"])
+def test_tiled_equals_untiled(made: Path, photons: np.ndarray, net: str) -> None:
+    image = Image(photons, "YX") if net == "grey" else Image(np.stack([photons, photons[::-1], photons], -1), "YXS")
+    whole, std = (np.zeros(image.data.shape, np.float32) for _ in range(2))
+    said = {"noise": "poisson_gaussian:gain=3,sigma=0"}
+    method(**said).fit(image).run(image, whole, std=std)
+    tiled, spread = (np.zeros(image.data.shape, np.float32) for _ in range(2))
+    method(tile=16, **said).fit(image).run(image, tiled, std=spread)
+    np.testing.assert_allclose(tiled, whole, atol=2e-4 * 20)
+    assert not np.array_equal(whole, photons)
+    np.testing.assert_allclose(spread, std, rtol=2e-3)
+
+
+def test_the_network_is_told_the_level_and_sees_the_image_in_its_range(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def look(self: Any, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x[:, :1]
+
+    monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", look)
+    rng = np.random.default_rng(0)
+    noisy = (1000 + 400 * rng.random((64, 64)) + rng.normal(0, 20, (64, 64))).astype(np.float32)
+    result = method(noise="gaussian:sigma=20", scale=1.5).fit(noisy).run(noisy)
+    np.testing.assert_allclose(result.image.data, noisy, rtol=1e-5)
+    (x,) = seen
+    assert float(x[0, 0].abs().max()) < 0.6
+    extent = float((noisy.max() - noisy.min()) / (x[0, 0].max() - x[0, 0].min()))
+    assert float(x[0, 1].min()) == float(x[0, 1].max())
+    assert float(x[0, 1, 0, 0]) == pytest.approx(1.5 * 20 / extent, rel=1e-4)
+    strong = rng.normal(0, 100, (64, 64)).astype(np.float32)
+    method(noise="gaussian:sigma=100", scale=3.0).fit(strong).run(strong)
+    assert float(seen[-1][0, 1].max()) == pytest.approx(75 / 255)
+
+
+def test_the_deviation_of_a_linear_denoiser_is_known(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # its derivative is its kernel: the share of the noise's variance is the weight of the pixel itself
+    kernel = torch.tensor([[0.0, 0.1, 0.0], [0.1, 0.36, 0.1], [0.1, 0.1, 0.04]])[None, None]
+
+    def blur(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(torch.nn.functional.pad(x[:, :1], (1, 1, 1, 1), mode="replicate"), kernel)
+
+    monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", blur)
+    noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
+    std = np.zeros((64, 64), np.float32)
+    method(noise="gaussian:sigma=10").fit(noisy).run(noisy, std=std)
+    np.testing.assert_allclose(std[4:-4, 4:-4], 10 * np.sqrt(0.36), rtol=1e-4)
+
+
+def test_the_level_is_chosen_by_hiding_pixels(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    def filtered(self: Any, values: np.ndarray, sigma: np.ndarray, value: float) -> np.ndarray:
+        told.append(value)
+        return values if value != 1.25 else np.full_like(values, values.mean())
+
+    kind = registry.get("methods", "pretrained")
+    monkeypatch.setattr(kind, "filter", filtered)
+    noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
+    model = method(scale=None).fit(noisy)
+    assert set(told) == set(kind.options)
+    assert model.values_ == [1.25]
+    assert method(scale=None, calibrate=False).fit(noisy).values_ == [1.0]
