@@ -15,7 +15,7 @@ from hush.analysis import analyze
 from hush.comparison import compare
 from hush.errors import HushError
 from hush.image import Image
-from hush.judging import Domain, doubts
+from hush.judging import Domain
 from hush.noise import parse
 from hush.simulate import epithelium
 from hush.stabilise import Stabiliser
@@ -241,27 +241,3 @@ def test_a_method_that_fails_is_reported_and_the_others_run() -> None:
     assert bad.image is None
     assert "failed" in bad.note
     assert good.image is not None
-
-
-# Doubts ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def report(camera: np.ndarray) -> Any:
-    return hush.analyze(noisy(camera, "gaussian:sigma=20"), noise=parse("gaussian:sigma=20"))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda clean, image: clean + 4, "brightness was moved by +0.20"),
-        (lambda clean, image: 100 + 0.9 * (clean - 100), "contrast was changed"),
-        (lambda clean, image: np.roll(clean, 3, 0), "structure is left"),
-        (lambda clean, image: np.full_like(clean, clean.mean()), "fine detail may be lost"),
-    ],
-)
-def test_what_was_removed_is_looked_at(camera: np.ndarray, report: Any, spoil: Any, said: str) -> None:
-    image = noisy(camera, "gaussian:sigma=20")
-    assert doubts(Image(image, "YX"), Image(camera, "YX"), report) == []
-    texts = doubts(Image(image, "YX"), Image(spoil(camera, image).astype(np.float32), "YX"), report)
-    assert any(said in text for text in texts), texts

@@ -85,14 +85,6 @@ def test_patches_come_from_all_collections_by_their_share(recipe: Path, tmp_path
     assert abs(float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) - 0.7) < 0.05
 
 
-def test_what_is_dropped_is_not_read(tmp_path: Path) -> None:
-    data = {"name": "cells", "generate": "epithelium", "first": 7, "count": 3, "drop": ["epithelium-8"]}
-    kept = pretrain.views_of(data, tmp_path, 1)
-    every = pretrain.views_of(data | {"drop": []}, tmp_path, 1)
-    assert [len(kept), len(every)] == [2, 3]
-    assert np.array_equal(kept[1], every[2])
-
-
 @pytest.mark.parametrize("last", [5, 10])
 def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path, last: int) -> None:
     def stop(step: int, steps: int, loss: float) -> None:

@@ -158,8 +158,8 @@ class Classical(Knowing):
             "seed": self.seed,
             "steps": 0,
             "seconds": round(time.perf_counter() - begun, 3),
-            "device": "cpu",
-            "precision": "float32",
+            "device": self.where[0],
+            "precision": self.where[1],
             "peak_memory_mb": peak_memory_mb(),
             "axes": noisy.axes,
             "ndim": self.ndim,
@@ -206,6 +206,11 @@ class Classical(Knowing):
         if self.whole:
             side = self._views(image, number)[0].shape[1:]
         return Work(function, side, self.margin(value) + 1, self.grid, self.workers)
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Device and precision of the filter."""
+        return "cpu", "float32"
 
     @property
     def side(self) -> int:

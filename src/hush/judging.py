@@ -13,11 +13,6 @@ from hush.noisereport import NoiseReport
 from hush.stabilise import Stabiliser
 
 WINDOW = 256  # side of the window in which risk is measured
-SHARED = 0.1  # correlation of neighbours in what was removed from which on it is not the noise alone
-STRUCTURE = 2.5  # variance of the means of 8 x 8 removed pixels, in units of what noise alone would have
-SLOPE = 0.03  # departure of the slope of brightness after against before
-LITTLE, MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
-OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 
 class Domain:
@@ -62,33 +57,6 @@ class Domain:
         return lambda values: self.stack(model.run(self.unstack(values)).image.data, Stabiliser.forward_mean)
 
 
-def judge(
-    build: Callable[[], Denoiser], model: Denoiser, image: Image, report: NoiseReport, seed: int = 0
-) -> risk.Risk:
-    """Estimate the risk of a fitted method on an image, in the domain in which the noise is of one level.
-
-    By Stein's formula where the noise is white; where neighbours share it, by hidden pixels.
-
-    Parameters
-    ----------
-    build : callable
-        Makes the method anew.
-    model : Denoiser
-        The fitted one.
-    image : Image
-        Best a window, see `middle`.
-    report : NoiseReport
-        What noise it has.
-    seed : int
-        Of the probe.
-    """
-    domain = Domain(image, report)
-    noisy = domain.stack(image.data, Stabiliser.forward)
-    if all(channel.white for channel in report.channels):
-        return risk.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
-    return hidden_risk(build, model, domain, noisy, seed)
-
-
 def hidden_risk(
     build: Callable[[], Denoiser], model: Denoiser, domain: Domain, noisy: Array, seed: int = 0
 ) -> risk.Risk:
@@ -120,44 +88,3 @@ def middle(image: Image, side: int = WINDOW) -> Image:
     cuts = [slice(max(0, (size - side) // 2), (size - side) // 2 + side if size > side else size)
             for size in (image.sizes["Y"], image.sizes["X"])]  # fmt: skip
     return image.crop(*cuts)
-
-
-def doubts(noisy: Image, clean: Image, report: NoiseReport) -> list[str]:
-    """Say in words what speaks against a result: what was removed is not noise alone, or brightness moved.
-
-    Parameters
-    ----------
-    noisy, clean : Image
-    report : NoiseReport
-        What noise there is.
-    """
-    domain = Domain(noisy, report)
-    before = domain.stack(noisy.data, lambda way, plane: way.forward(way.repair(plane)))  # impulses are meant to go
-    after = domain.stack(clean.data, Stabiliser.forward_mean)
-    if not np.isfinite(before).all() or min(before.shape[1:]) < WINDOW // 4:
-        return []
-    found = risk.residual(before, after)
-    rest = (before - after) / domain.sigma[:, None, None]
-    said = []
-    white = all(channel.white for channel in report.channels)
-    if white and found["whiteness"] > SHARED:
-        said.append(
-            f"neighbours share what was removed (correlation {found['whiteness']:.2f}): fine detail may be lost"
-        )
-    if white and found["whiteness"] < -SHARED:
-        said.append(f"what was removed alternates (correlation {found['whiteness']:.2f}): part of the noise has stayed")
-    power = float(np.mean(rest**2))
-    if white and power < LITTLE:
-        said.append(f"only {power:.0%} of the noise's power was removed: part of the noise has stayed")
-    if white and power > MUCH:
-        said.append(f"{power:.1f} times the noise's power was removed: detail may be lost")
-    structure = risk.structure(rest)
-    if white and structure > STRUCTURE:
-        said.append(f"structure is left in what was removed ({structure:.1f} times what noise alone would show)")
-    # where blocks differ by little but their noise, a line through them says nothing
-    if risk.structure(before / domain.sigma[:, None, None]) > 64 and abs(found["slope"] - 1) > SLOPE:
-        said.append(f"contrast was changed: bright against dark is {found['slope']:.2f} of what it was")
-    shift = float(np.mean(rest))
-    if abs(shift) > OFFSET:
-        said.append(f"brightness was moved by {-shift:+.2f} standard deviations of the noise")
-    return said

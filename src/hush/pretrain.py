@@ -63,15 +63,13 @@ class Mixture:
 
 
 def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
-    """Read the images of a recipe's data set as (C, Y, X) of 8 bits, less those that it drops."""
-    left_out = set(data.get("drop", []))
+    """Read the images of a recipe's data set as (C, Y, X) of 8 bits."""
     views = []
-    for name, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
+    for _, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
         view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
         view = np.repeat(view, channels, 0) if len(view) < channels else view
         peak = max(PEAK, float(view.max()))
-        if name not in left_out:
-            views.append(np.rint(np.maximum(view, 0) * (PEAK / peak)).astype(np.uint8))
+        views.append(np.rint(np.maximum(view, 0) * (PEAK / peak)).astype(np.uint8))
     return views
 
 

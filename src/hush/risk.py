@@ -222,27 +222,6 @@ def residual(noisy: Array, clean: Array) -> dict[str, float]:
     return {"whiteness": float(whiteness), "slope": float(slope), "offset": float(offset)}
 
 
-def structure(rest: Array, block: int = 8) -> float:
-    """Return the variance of the block means of what was removed, in units of what white noise alone would have.
-
-    Parameters
-    ----------
-    rest : array, shape (..., Y, X)
-        Noisy minus denoised, in standard deviations of the noise.
-    block : int
-        Side of a block.
-
-    Examples
-    --------
-    >>> bool(0.9 < structure(np.random.default_rng(0).normal(0, 1, (512, 512))) < 1.1)
-    True
-    """
-    high, wide = (size // block * block for size in rest.shape[-2:])
-    split = rest[..., :high, :wide].reshape(*rest.shape[:-2], high // block, block, wide // block, block)
-    means = split.mean((-3, -1))
-    return float(means.var() * block**2)
-
-
 def _block_means(image: Array) -> Array:
     size = (1,) * (image.ndim - 2) + (8, 8)
     return ndimage.uniform_filter(np.nan_to_num(image), size)[..., 4::8, 4::8].ravel()

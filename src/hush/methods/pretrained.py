@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hush import weights
 from hush.classical import Classical
 from hush.denoiser import demand
-from hush.image import Array
+from hush.image import Array, Image
 from hush.machine import body_precision, device_of, memory_format, precision_of
 from hush.patches import fill
 from hush.prediction import mean_over_symmetries, pad_end
@@ -62,6 +62,7 @@ class Pretrained(Classical):
 
     volumes: ClassVar[bool] = False
     parameter: ClassVar[str] = "scale"
+    usual: ClassVar[float | None] = 1.0
     options: ClassVar[tuple[float, ...]] = (0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6)
 
     scale: float | None = None
@@ -76,20 +77,25 @@ class Pretrained(Classical):
         super().check()
         demand(self.scale is None or self.scale > 0, "scale", self.scale, "more than 0, or none: chosen")
 
+    def expectation(self, images: Sequence[Image], models: int = 1) -> str:
+        """Say in a sentence what will be done."""
+        return f"the weights {self.weights}, trained beforehand, on {len(images)} image{'s' * (len(images) > 1)}"
+
     @property
     def uncertain(self) -> bool:
         """Whether it gives a standard deviation a pixel."""
         return True
 
     @property
-    def usual(self) -> float | None:  # type: ignore[override]
-        """The scale where it is not chosen."""
-        return 1.0
-
-    @property
     def grid(self) -> int:  # type: ignore[override]
         """The pooling grid of the network."""
         return int(self._loaded[0].multiple)  # type: ignore[arg-type]
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Device and precision of the network's body."""
+        device = device_of(self.device)
+        return device, precision_of(device, self.precision, 2)
 
     @property
     def side(self) -> int:
@@ -167,8 +173,7 @@ class Pretrained(Classical):
         return x.contiguous(memory_format=memory_format(2)), middle, extent
 
     def _apply(self, x: Tensor) -> Tensor:
-        device = device_of(self.device)
-        with body_precision(device, precision_of(device, self.precision, 2)):
+        with body_precision(*self.where):
             y: Tensor = self._loaded[0](x)
         return y
 

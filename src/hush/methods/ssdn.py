@@ -77,7 +77,7 @@ class SSDN(Knowing, NetDenoiser):
     Notes
     -----
     Where the defaults differ from the paper's, they are for a minute on two cores: the network is `blindgrid`, whose
-    steps are three times as fast as those of the paper's turned half planes (``net="blindspot", maps=48, depth=5``);
+    steps take less than half the time of the paper's turned half planes (``net="blindspot", maps=48, depth=5``);
     crops of 64 pixels (256), 4e-3 (3e-4), and the network adds to the mean of the 24 pixels around.
 
     Examples
