@@ -18,7 +18,7 @@ ROWS: list[set[str]] = [
     {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "collaborative", "risk"},
     {"machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood", "dataset", "weights"},
-    {"denoiser"},
+    {"denoiser", "pretraindata"},
     {"apply", "judging"},
     {"trained", "fitting", "classical"},
     {"netdenoiser", "pretrain"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hush import pretrain, registry, weights
+from hush import pretrain, pretraindata, registry, weights
 from hush.errors import HushError
 from hush.image import Image
 from hush.nets.resunet import ResUNet
@@ -59,7 +59,7 @@ def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe:
     torch.manual_seed(0)
     settings = pretrain.recipe_of(str(recipe)) | {"sigma": [10.0, 60.0]}
     clean = torch.zeros(64, 1, 64, 64)
-    x, level = pretrain.noisy_and_told(clean, settings, torch.Generator().manual_seed(0))
+    x, level = pretraindata.noisy_and_told(clean, settings, torch.Generator().manual_seed(0))
     assert x.shape == (64, 2, 64, 64)
     told = x[:, 1].mean((1, 2))
     torch.testing.assert_close(told, level.flatten())
@@ -68,9 +68,35 @@ def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe:
     torch.testing.assert_close(x[:, 0].std((1, 2)), told, rtol=0.05, atol=0)
 
 
+def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe)) | {"sigma": [20.0, 60.0], "shared": {"longest": 1.4, "share": 0.8}}
+    x, level = pretraindata.noisy_and_told(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
+    assert x.shape == (60, 4, 96, 96)
+    noise = x[:, 0] / level[:, 0]
+    torch.testing.assert_close(noise.std((1, 2)), torch.ones(60), rtol=0.15, atol=0)
+    down, across = x[:, 2, 0, 0], x[:, 3, 0, 0]
+    found = [(noise[:, 1:] * noise[:, :-1]).mean((1, 2)), (noise[:, :, 1:] * noise[:, :, :-1]).mean((1, 2))]
+    torch.testing.assert_close(torch.stack([down, across]), torch.stack(found), rtol=0, atol=0.15)
+    white = (down == 0) & (across == 0)
+    assert 0.05 < float(white.float().mean()) < 0.4
+    assert ((down == 0) & (across > 0.1)).any()
+    assert ((across == 0) & (down > 0.1)).any()
+
+
+def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path, recipe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "more.toml"
+    added = 'begin = "tiny"\nshared = { longest = 1.4, share = 0.8 }\nseed = 3'
+    path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
+    note = pretrain.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
+    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 4)
+    x = torch.rand(1, 4, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    (old, _), (new, _) = weights.load("tiny"), weights.load("more")
+    torch.testing.assert_close(new(x), old(x[:, :2]))
+
+
 def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
     settings = pretrain.recipe_of(str(recipe))
-    _, level = pretrain.noisy_and_told(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0))
+    _, level = pretraindata.noisy_and_told(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0))
     apart = (level.amax(1) > level.amin(1)).float().mean()
     assert 0.4 < float(apart) < 0.6
     assert float((level.amax(1) / level.amin(1).clip(1e-6)).max()) <= 2.001
@@ -79,7 +105,7 @@ def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
 def test_patches_come_from_all_collections_by_their_share(recipe: Path, tmp_path: Path) -> None:
     settings = pretrain.recipe_of(str(recipe))
     sets = [[np.full((1, 40, 40), value, np.uint8)] for value in (0, 255)]
-    batch = pretrain.mixture(settings, sets).batch(1000, np.random.default_rng(0))
+    batch = pretraindata.mixture(settings, sets).batch(1000, np.random.default_rng(0))
     assert batch.noisy.shape == (1000, 1, 32, 32)
     assert set(batch.noisy[:, 0, 0, 0].tolist()) == {-0.5, 0.5}
     assert abs(float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) - 0.7) < 0.05
@@ -255,15 +281,53 @@ def test_the_deviation_of_a_linear_denoiser_is_known(made: Path, monkeypatch: py
     np.testing.assert_allclose(std[4:-4, 4:-4], 10 * np.sqrt(0.36), rtol=1e-4)
 
 
+def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy import ndimage
+
+    seen: list[torch.Tensor] = []
+
+    def look(self: Any, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x[:, :1]
+
+    kind = registry.get("methods", "pretrained")
+    monkeypatch.setattr(kind, "_apply", look)
+    card = weights.card("tiny") | {"shared": {"share": 1.0, "longest": 1.0}}
+    monkeypatch.setattr(kind, "_loaded", (weights.load("tiny")[0], card))
+    noisy = ndimage.gaussian_filter1d(np.random.default_rng(0).normal(0, 30, (256, 256)), 0.6, axis=1)
+    noisy = (100 + noisy).astype(np.float32)
+    method(tta=True).fit(noisy).run(noisy)
+    assert [x.shape[1] for x in seen] == [4] * 8
+    assert float(seen[0][0, 2].max()) < 0.1
+    assert 0.4 < float(seen[0][0, 3].min()) < 0.6
+    assert float(seen[-1][0, 2].min()) == float(seen[0][0, 3].min())  # the last ones are turned
+    white = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
+    method().fit(white).run(white)
+    assert float(seen[-1][0, 2:].abs().max()) == 0
+
+
+def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
+    from hush.methods.pretrained import suited
+
+    shipped = weights.paths()
+    assert suited(1, True) == "gaussian-fast"
+    assert suited(1, False) == ("correlated-fast" if "correlated-fast" in shipped else "gaussian-fast")
+    for name in ("gaussian-fast-rgb", "correlated-fast", "correlated-fast-rgb"):
+        (made / f"{name}.safetensors").write_bytes((made / "tiny.safetensors").read_bytes())
+    assert suited(3, True) == "gaussian-fast-rgb"
+    assert suited(3, False) == "correlated-fast-rgb"
+    assert suited(2, False) == "correlated-fast"
+
+
 def test_the_level_is_chosen_by_hiding_pixels(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
 
-    def filtered(self: Any, values: np.ndarray, sigma: np.ndarray, value: float) -> np.ndarray:
+    def filtered(self: Any, values: np.ndarray, sigma: np.ndarray, value: float, prepared: Any) -> np.ndarray:
         told.append(value)
         return values if value != 1.25 else np.full_like(values, values.mean())
 
     kind = registry.get("methods", "pretrained")
-    monkeypatch.setattr(kind, "filter", filtered)
+    monkeypatch.setattr(kind, "filter_trial", filtered)
     noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
     model = method(scale=None).fit(noisy)
     assert set(told) == set(kind.options)

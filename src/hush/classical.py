@@ -237,6 +237,10 @@ class Classical(Knowing):
         """Call `filter`; a method that needs what `prepare` gave answers this one instead."""
         return self.filter(values, sigma, value)
 
+    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Filter a window for which a parameter is tried; a method whose choice can be cheaper answers this one."""
+        return self.filter_prepared(values, sigma, value, prepared)
+
     def deviation(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
         """Return the standard deviation of what `filter_prepared` gives; a method that is `uncertain` answers this."""
         raise TypeError(f"{type(self).__name__} has no deviation")
@@ -255,10 +259,11 @@ class Classical(Knowing):
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
         middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
         ready, sigma = self._ready(view[(slice(None), *middle)], ways)
+        prepared = self.prepare(views, ways)
 
         def risk_of(value: float) -> float:
             def function(values: Array) -> Array:
-                return self.filter(values, sigma, value)
+                return self.filter_trial(values, sigma, value, prepared)
 
             if self.calibrate:
                 return risk.hidden(function, ready, sigma, mask=ways[0].noise.mask, seed=self.seed).value

@@ -26,7 +26,7 @@ def pad_end(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor, along: bool = False) -> Tensor:
     """Return the mean of a function over the eight turns and flips of the plane, each turned back.
 
     Parameters
@@ -35,11 +35,14 @@ def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor) -> Ten
         (B, C, [Z,] Y, X) -> the same but for the number of channels.
     x : Tensor
         On the pooling grid, so that a turned tile lies on it as well.
+    along : bool
+        Whether the last two channels say something of Y and of X: they change places where those do.
     """
     total: Tensor | float = 0.0
+    other = torch.cat([x[:, :-2], x[:, -1:], x[:, -2:-1]], 1) if along else x
     for swap in (False, True):
         for axes in ((), (-1,), (-2,), (-2, -1)):
-            turned = (x.transpose(-1, -2) if swap else x).flip(axes)
+            turned = (other.transpose(-1, -2) if swap else x).flip(axes)
             y = function(turned).flip(axes)
             total = total + (y.transpose(-1, -2) if swap else y)
     assert isinstance(total, Tensor)

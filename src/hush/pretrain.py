@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush import registry, weights
+from hush import weights
 from hush.checkpoint import Checkpoint
 from hush.dataset import frozen_noise, pictures
 from hush.errors import HushError, unknown
@@ -21,11 +20,12 @@ from hush.fitting import Task, learn
 from hush.image import Array
 from hush.machine import body_precision, device_name, device_of, precision_of
 from hush.metrics import psnr
-from hush.patches import Batch, Patches, Scale
+from hush.noise.correlated import Correlated
+from hush.patches import Batch
 from hush.prediction import pad_end
+from hush.pretraindata import PEAK, mixture, noisy_and_told, views_of
 from hush.train import Schedule
 
-PEAK = 255.0  # networks see -0.5 to 0.5
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
 LARGE = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
 
@@ -44,63 +44,6 @@ def recipe_of(name: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise HushError(f"the recipe {name} cannot be read: {error}") from None
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Clean patches from several collections, each with its share of the patches."""
-
-    parts: Sequence[Patches]
-    shares: Sequence[float]
-
-    def batch(self, count: int, rng: np.random.Generator, device: str = "cpu") -> Batch:
-        """Draw `count` clean patches, normalised."""
-        chosen = rng.choice(len(self.parts), size=count, p=np.asarray(self.shares) / sum(self.shares))
-        drawn = [self.parts[k].batch(1, rng, device) for k in chosen]
-        good = [torch.ones_like(one.noisy[:, :1]) if one.valid is None else one.valid.float() for one in drawn]
-        every = all(one.valid is None for one in drawn)
-        return Batch(torch.cat([one.noisy for one in drawn]), None if every else torch.cat(good))
-
-
-def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
-    """Read the images of a recipe's data set as (C, Y, X) of 8 bits."""
-    views = []
-    for _, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
-        view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
-        view = np.repeat(view, channels, 0) if len(view) < channels else view
-        peak = max(PEAK, float(view.max()))
-        views.append(np.rint(np.maximum(view, 0) * (PEAK / peak)).astype(np.uint8))
-    return views
-
-
-def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]]) -> Mixture:
-    """Return where patches are drawn from."""
-    channels = recipe["channels"]
-    scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
-    size = (recipe["patch"],) * 2
-    return Mixture([Patches(views, size, scale) for views in sets], [data["share"] for data in recipe["data"]])
-
-
-def noisy_and_told(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Put noise of a level a patch on clean patches (B, C, Y, X).
-
-    Returns
-    -------
-    x : Tensor, shape (B, 2 C, Y, X)
-        Noisy channels and planes that tell their levels.
-    level : Tensor, shape (B, C, 1, 1)
-    """
-    low, high = recipe["sigma"]
-    shape = (len(clean), clean.shape[1], 1, 1)
-    level = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) * (high - low) + low
-    if shape[1] > 1:  # a camera's colours have levels of their own: in half of the patches up to twice apart
-        apart = torch.rand(shape, generator=rng, device=clean.device) - 0.5
-        half = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) < 0.5
-        level = torch.where(half, level * 2**apart, level.expand(shape)).clip(low, high)
-    level = level / PEAK
-    noise = torch.randn(clean.shape, generator=rng, device=clean.device)
-    told = level.expand_as(clean)
-    return torch.cat([clean + level * noise, told], 1).contiguous(memory_format=torch.channels_last), level
 
 
 def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generator], Tensor]:
@@ -133,7 +76,8 @@ def pretrain(
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
-    zero. A recipe to which a cycle was added goes on from a state that was kept.
+    zero. A recipe to which a cycle was added goes on from a state that was kept. A recipe may `begin` with other
+    weights; what the network is told beyond those is ignored at first.
 
     Parameters
     ----------
@@ -169,7 +113,7 @@ def pretrain(
     identity |= {"precision": precision}
     keeper = Checkpoint(output.with_name(output.name + ".partial"), identity, resume, every)
     source: Any = mixture(recipe, sets)
-    net, seconds, before = None, 0.0, 0
+    net, seconds, before = weights.load(recipe["begin"])[0] if "begin" in recipe else None, 0.0, 0
     every_step = sum(cycle["steps"] for cycle in recipe["cycles"])
     for number, cycle in enumerate(recipe["cycles"]):
         schedule = Schedule(**cycle, averaging=recipe["averaging"])
@@ -185,7 +129,7 @@ def pretrain(
     words = ["hush", "pretrain", Path(name).stem, *(["--steps", str(steps)] if steps else [])]
     training = {"device": f"{device_name(device)}, {precision}", "command": " ".join(words), "hours": seconds / 3600}
     note = _card(recipe, sets, training, net)
-    note["scores"] = [row for data in recipe["score"] for row in scores(net, data, folder, device, precision)]
+    note["scores"] = [row for data in recipe["score"] for row in scores(net, recipe, data, folder, device, precision)]
     weights.write(output, net, note)
     if not keep:
         keeper.remove()
@@ -194,17 +138,24 @@ def pretrain(
 
 def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
     """The network of a cycle before it is trained."""
-    channels = recipe["channels"]
-    net: nn.Module = registry.get("nets", recipe["net"])(2 * channels, channels, ndim=2, **recipe["settings"])
-    if begin is not None:
-        net.load_state_dict(begin.state_dict())
+    net = weights.build(recipe)
+    if begin is None:
+        return net
+    state = dict(begin.state_dict())
+    for key, value in net.state_dict().items():
+        if value.shape != state[key].shape:  # the first layer, which sees more planes than before
+            more = torch.zeros_like(value)
+            more[:, : state[key].shape[1]] = state[key]
+            state[key] = more
+    net.load_state_dict(state)
     return net
 
 
 def _card(
     recipe: dict[str, Any], sets: Sequence[Sequence[Array]], training: dict[str, Any], net: nn.Module
 ) -> dict[str, Any]:
-    note = {key: recipe[key] for key in ("title", "licence", "net", "settings", "channels", "sigma")}
+    kept = ("title", "licence", "net", "settings", "channels", "sigma", "shared", "begin")
+    note = {key: recipe[key] for key in kept if key in recipe}
     note["data"] = [
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
         for data, views in zip(recipe["data"], sets, strict=True)
@@ -222,20 +173,26 @@ def _card(
     return note
 
 
-def scores(net: nn.Module, data: dict[str, Any], folder: Path, device: str, precision: str) -> list[dict[str, Any]]:
-    """Measure PSNR on images that were not trained on, a row a level."""
-    channels = net.outputs
+def scores(
+    net: nn.Module, recipe: dict[str, Any], data: dict[str, Any], folder: Path, device: str, precision: str
+) -> list[dict[str, Any]]:
+    """Measure PSNR on images that were not trained on, a row a level; `length` of the data: neighbours share noise."""
+    grey, length = recipe["channels"] == 1, data.get("length", 0)
+    lag = Correlated(1, length).lag_one() if length else 0.0
     rows = []
     for sigma in data["sigma"]:
         found = []
-        for name, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
-            noisy = frozen_noise(clean, f"gaussian:sigma={sigma}", f"{data['name']}/{name}", 0)
-            views = noisy[None] if noisy.ndim == 2 else np.moveaxis(noisy, -1, 0)
-            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, np.full_like(views, sigma / PEAK)])[None])
+        notation = f"correlated:sigma={sigma},length={length}" if length else f"gaussian:sigma={sigma}"
+        for name, clean, _ in pictures(data | {"grey": grey}, folder, {}):
+            noisy = frozen_noise(clean, notation, f"{data['name']}/{name}", 0)
+            views = noisy[None] if grey else np.moveaxis(noisy, -1, 0)
+            told = np.full_like(views, sigma / PEAK)
+            shared = np.full((weights.inputs_of(recipe) - 2 * len(views), *views.shape[1:]), lag, views.dtype)
+            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, told, shared])[None])
             x = pad_end(x, int(net.multiple)).to(device)  # type: ignore[arg-type]
             with torch.inference_mode(), body_precision(device, precision):
                 y = net(x.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
             result = (y[:, : views.shape[1], : views.shape[2]] + 0.5) * PEAK
-            found.append(psnr(result[0] if channels == 1 else np.moveaxis(result, 0, -1), clean, PEAK))
-        rows.append({"name": data["name"], "sigma": float(sigma), "psnr": float(np.mean(found))})
+            found.append(psnr(result[0] if grey else np.moveaxis(result, 0, -1), clean, PEAK))
+        rows.append({"name": data["name"], "noise": notation, "psnr": float(np.mean(found))})
     return rows

@@ -58,8 +58,8 @@ def card(name: str) -> dict[str, Any]:
 def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
     """Return a network with its weights, ready to be applied, and its card.
 
-    It maps (B, 2 C, Y, X), noisy channels in -0.5 to 0.5 and for each a plane with its noise's standard deviation
-    in the same units, to (B, C, Y, X).
+    It maps (B, `inputs_of` its card, Y, X), noisy channels in -0.5 to 0.5 and for each a plane with its noise's
+    standard deviation in the same units, to (B, C, Y, X).
 
     Raises
     ------
@@ -68,13 +68,29 @@ def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
     """
     note, values = _read(name)
     try:
-        channels = note["channels"]
-        net: nn.Module = registry.get("nets", note["net"])(2 * channels, channels, ndim=2, **note["settings"])
+        net = build(note)
         net.load_state_dict({key: value.float() for key, value in values.items()})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise HushError(f"the weights {name} are damaged: {str(error).splitlines()[0]}") from None
     net = net.to(device).eval().requires_grad_(False)
     return net.to(memory_format=memory_format(2)), note  # type: ignore[call-overload]
+
+
+def inputs_of(note: dict[str, Any]) -> int:
+    """Return the planes that a network sees: channels and their levels; where neighbours share noise, also how much.
+
+    Examples
+    --------
+    >>> inputs_of({"channels": 3}), inputs_of({"channels": 1, "shared": {"longest": 1.4, "share": 0.8}})
+    (6, 4)
+    """
+    return 2 * int(note["channels"]) + (2 if note.get("shared") else 0)
+
+
+def build(note: dict[str, Any]) -> nn.Module:
+    """Build the network of a card or a recipe, untrained."""
+    net: nn.Module = registry.get("nets", note["net"])(inputs_of(note), note["channels"], ndim=2, **note["settings"])
+    return net
 
 
 def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
@@ -107,7 +123,8 @@ def as_text(name: str, note: dict[str, Any]) -> str:
     low, high = note["sigma"]
     lines = [f"# {name}", "", note["title"], "",
              f"- Network: `{note['net']}` {note['settings']}, {training['parameters']:,} weights in float16.",
-             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255; channels: {note['channels']}.",
+             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255{_shared(note)}; "
+             f"channels: {note['channels']}.",
              f"- Licence: {note['licence']}.",
              f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
              f"({training['gigapixels']:.2f} Gpixel) in {training['hours']:.1f} h on {training['device']}, "
@@ -116,9 +133,16 @@ def as_text(name: str, note: dict[str, Any]) -> str:
              "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
     lines += [f"| {d['name']} | {d['images']} | {d['share']:.0%} | {d['licence']} |" for d in note["data"]]
     lines += ["", "## Scores", "", "Noise of known level, one frozen draw an image, unclipped, peak 255.", "",
-              "| images | sigma | PSNR |", "| --- | --- | --- |"]  # fmt: skip
-    lines += [f"| {s['name']} | {s['sigma']:g} | {s['psnr']:.2f} |" for s in note["scores"]]
+              "| images | noise | PSNR |", "| --- | --- | --- |"]  # fmt: skip
+    lines += [f"| {s['name']} | {s['noise']} | {s['psnr']:.2f} |" for s in note["scores"]]
     return "\n".join(lines) + "\n"
+
+
+def _shared(note: dict[str, Any]) -> str:
+    how = note.get("shared")
+    return (
+        f"; {how['share']:.0%} of it shared by neighbours, smoothed over up to {how['longest']:g} pixels" if how else ""
+    )
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:

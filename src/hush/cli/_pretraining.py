@@ -57,7 +57,7 @@ def pretrain(
             report=lambda step, steps, loss: progress(step, steps, f"loss {loss:.4f}"),
         )
     for row in note["scores"]:
-        click.echo(f"{row['name']:<40}sigma {row['sigma']:<6g}{row['psnr']:.2f} dB")
+        click.echo(f"{row['name']:<40}{row['noise']:<34}{row['psnr']:.2f} dB")
     console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
     return 0
 
