@@ -36,6 +36,8 @@ data = [
 score = [{ name = "other cells", generate = "epithelium", first = 50, count = 1, sigma = [25] }]
 """
 
+CAMERA = {"shared": 0.35, "longest": 1.4, "photons": 0.45, "least": 0.3, "most": 60.0}
+
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
@@ -59,7 +61,9 @@ def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe:
     torch.manual_seed(0)
     settings = pretrain.recipe_of(str(recipe)) | {"sigma": [10.0, 60.0]}
     clean = torch.zeros(64, 1, 64, 64)
-    x, level = pretraindata.noisy_and_told(clean, settings, torch.Generator().manual_seed(0))
+    made = pretraindata.shown(clean, settings, torch.Generator().manual_seed(0))
+    x, level = made.x, made.level
+    assert torch.equal(made.target, clean)
     assert x.shape == (64, 2, 64, 64)
     told = x[:, 1].mean((1, 2))
     torch.testing.assert_close(told, level.flatten())
@@ -69,12 +73,17 @@ def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe:
 
 
 def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe)) | {"sigma": [20.0, 60.0], "shared": {"longest": 1.4, "share": 0.8}}
-    x, level = pretraindata.noisy_and_told(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
-    assert x.shape == (60, 4, 96, 96)
-    noise = x[:, 0] / level[:, 0]
+    settings = pretrain.recipe_of(str(recipe)) | {
+        "sigma": [20.0, 60.0],
+        "camera": CAMERA | {"shared": 0.8, "photons": 0.0},
+    }
+    made = pretraindata.shown(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
+    x = made.x
+    assert x.shape == (60, 5, 96, 96)
+    assert float(x[:, 2].abs().max()) == 0
+    noise = x[:, 0] / made.level[:, 0]
     torch.testing.assert_close(noise.std((1, 2)), torch.ones(60), rtol=0.15, atol=0)
-    down, across = x[:, 2, 0, 0], x[:, 3, 0, 0]
+    down, across = x[:, 3, 0, 0], x[:, 4, 0, 0]
     found = [(noise[:, 1:] * noise[:, :-1]).mean((1, 2)), (noise[:, :, 1:] * noise[:, :, :-1]).mean((1, 2))]
     torch.testing.assert_close(torch.stack([down, across]), torch.stack(found), rtol=0, atol=0.15)
     white = (down == 0) & (across == 0)
@@ -83,20 +92,36 @@ def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) 
     assert ((across == 0) & (down > 0.1)).any()
 
 
+def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe)) | {"camera": CAMERA | {"shared": 0.0, "photons": 1.0, "most": 2.0}}
+    clean = torch.full((40, 1, 96, 96), 0.3)
+    made = pretraindata.shown(clean, settings, torch.Generator().manual_seed(0))
+    away = (made.x[:, 0] - made.target[:, 0]).mean((1, 2)) / made.level[:, 0, 0, 0]
+    assert float(away.abs().max()) < 0.05  # the target is the mean of the stabilised values
+    real = (made.x[:, 0] - made.target[:, 0]).std((1, 2)) / made.level[:, 0, 0, 0]
+    assert float(real.min()) < 0.7
+    torch.testing.assert_close(1 - made.x[:, 2].mean((1, 2)), real, rtol=0, atol=0.12)
+    assert float(made.x[:, 3:].abs().max()) == 0
+    bright = {"camera": CAMERA | {"shared": 0.0, "photons": 1.0, "least": 50.0}}
+    made = pretraindata.shown(torch.full((40, 1, 32, 32), 0.5), settings | bright, torch.Generator().manual_seed(0))
+    assert float(made.x[:, 2].abs().max()) < 0.1
+
+
 def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path, recipe: Path, tmp_path: Path) -> None:
     path = tmp_path / "more.toml"
-    added = 'begin = "tiny"\nshared = { longest = 1.4, share = 0.8 }\nseed = 3'
+    how = ", ".join(f"{key} = {value}" for key, value in CAMERA.items())
+    added = f'begin = "tiny"\ncamera = {{ {how} }}\nseed = 3'
     path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
     note = pretrain.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
-    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 4)
-    x = torch.rand(1, 4, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 5)
+    x = torch.rand(1, 5, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (new, _) = weights.load("tiny"), weights.load("more")
     torch.testing.assert_close(new(x), old(x[:, :2]))
 
 
 def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
     settings = pretrain.recipe_of(str(recipe))
-    _, level = pretraindata.noisy_and_told(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0))
+    level = pretraindata.shown(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0)).level
     apart = (level.amax(1) > level.amin(1)).float().mean()
     assert 0.4 < float(apart) < 0.6
     assert float((level.amax(1) / level.amin(1).clip(1e-6)).max()) <= 2.001
@@ -292,15 +317,15 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
 
     kind = registry.get("methods", "pretrained")
     monkeypatch.setattr(kind, "_apply", look)
-    card = weights.card("tiny") | {"shared": {"share": 1.0, "longest": 1.0}}
+    card = weights.card("tiny") | {"camera": CAMERA}
     monkeypatch.setattr(kind, "_loaded", (weights.load("tiny")[0], card))
     noisy = ndimage.gaussian_filter1d(np.random.default_rng(0).normal(0, 30, (256, 256)), 0.6, axis=1)
     noisy = (100 + noisy).astype(np.float32)
     method(tta=True).fit(noisy).run(noisy)
-    assert [x.shape[1] for x in seen] == [4] * 8
-    assert float(seen[0][0, 2].max()) < 0.1
-    assert 0.4 < float(seen[0][0, 3].min()) < 0.6
-    assert float(seen[-1][0, 2].min()) == float(seen[0][0, 3].min())  # the last ones are turned
+    assert [x.shape[1] for x in seen] == [5] * 8
+    assert float(seen[0][0, 3].max()) < 0.1
+    assert 0.4 < float(seen[0][0, 4].min()) < 0.6
+    assert float(seen[-1][0, 3].min()) == float(seen[0][0, 4].min())  # the last ones are turned
     white = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
     method().fit(white).run(white)
     assert float(seen[-1][0, 2:].abs().max()) == 0
@@ -310,13 +335,17 @@ def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
     from hush.methods.pretrained import suited
 
     shipped = weights.paths()
-    assert suited(1, True) == "gaussian-fast"
-    assert suited(1, False) == ("correlated-fast" if "correlated-fast" in shipped else "gaussian-fast")
-    for name in ("gaussian-fast-rgb", "correlated-fast", "correlated-fast-rgb"):
+    assert suited(1, False) == "gaussian-fast"
+    assert suited(1, True) == ("camera-fast" if "camera-fast" in shipped else "gaussian-fast")
+    for name in ("gaussian-fast-rgb", "camera-fast", "camera-fast-rgb"):
         (made / f"{name}.safetensors").write_bytes((made / "tiny.safetensors").read_bytes())
-    assert suited(3, True) == "gaussian-fast-rgb"
-    assert suited(3, False) == "correlated-fast-rgb"
-    assert suited(2, False) == "correlated-fast"
+    assert suited(3, False) == "gaussian-fast-rgb"
+    assert suited(3, True) == "camera-fast-rgb"
+    assert suited(2, True) == "camera-fast"
+    dim = np.random.default_rng(0).poisson(0.4, (128, 128)).astype(np.float32)
+    assert method(weights=None, noise="poisson:photons=1", calibrate=False, scale=None).fit(dim).taken_ == "camera-fast"
+    bright = np.random.default_rng(0).poisson(400, (128, 128)).astype(np.float32)
+    assert method(weights=None, noise="poisson:photons=1", scale=1.0).fit(bright).taken_ == "gaussian-fast"
 
 
 def test_the_level_is_chosen_by_hiding_pixels(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,8 +134,12 @@ class Classical(Knowing):
         image = given[0]
         noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
         self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(image)
+        self.ready(image)
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
+
+    def ready(self, image: Image) -> None:
+        """Do what a method does once the noise is known: nothing, for most."""
 
     def run(
         self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None

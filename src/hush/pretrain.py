@@ -23,7 +23,7 @@ from hush.metrics import psnr
 from hush.noise.correlated import Correlated
 from hush.patches import Batch
 from hush.prediction import pad_end
-from hush.pretraindata import PEAK, mixture, noisy_and_told, views_of
+from hush.pretraindata import PEAK, mixture, shown, views_of
 from hush.train import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
@@ -50,12 +50,12 @@ def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generat
     """Return the loss: squared error, each patch's in units of what is usual at its level, so that all levels count."""
 
     def loss(net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
-        x, level = noisy_and_told(batch.noisy, recipe, rng)
-        away = net(x) - batch.noisy
+        seen = shown(batch.noisy, recipe, rng)
+        away = net(seen.x) - seen.target
         if batch.valid is not None:
             away = away * batch.valid
         square = away.square().mean((1, 2, 3))
-        usual = ((PEAK * level.mean(1).flatten() + USUAL[0]) / PEAK) ** USUAL[1]
+        usual = ((PEAK * seen.level.mean(1).flatten() + USUAL[0]) / PEAK) ** USUAL[1]
         relative: Tensor = LARGE * (square / usual).mean()
         return relative
 
@@ -154,7 +154,7 @@ def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
 def _card(
     recipe: dict[str, Any], sets: Sequence[Sequence[Array]], training: dict[str, Any], net: nn.Module
 ) -> dict[str, Any]:
-    kept = ("title", "licence", "net", "settings", "channels", "sigma", "shared", "begin")
+    kept = ("title", "licence", "net", "settings", "channels", "sigma", "camera", "begin")
     note = {key: recipe[key] for key in kept if key in recipe}
     note["data"] = [
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
@@ -187,8 +187,9 @@ def scores(
             noisy = frozen_noise(clean, notation, f"{data['name']}/{name}", 0)
             views = noisy[None] if grey else np.moveaxis(noisy, -1, 0)
             told = np.full_like(views, sigma / PEAK)
-            shared = np.full((weights.inputs_of(recipe) - 2 * len(views), *views.shape[1:]), lag, views.dtype)
-            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, told, shared])[None])
+            more = np.zeros((weights.inputs_of(recipe) - 2 * len(views), *views.shape[1:]), views.dtype)
+            more[-2:] = lag
+            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, told, more])[None])
             x = pad_end(x, int(net.multiple)).to(device)  # type: ignore[arg-type]
             with torch.inference_mode(), body_precision(device, precision):
                 y = net(x.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()

@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from hush import vst
 from hush.dataset import pictures
 from hush.image import Array
 from hush.patches import Batch, Patches, Scale
+from hush.stabilise import AROUND
 
 PEAK = 255.0  # networks see -0.5 to 0.5
 REACH = 4  # pixels over which neighbours may share noise
+READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,46 @@ def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]]) -> Mixture:
     return Mixture([Patches(views, size, scale) for views in sets], [data["share"] for data in recipe["data"]])
 
 
-def noisy_and_told(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Put noise of a level a patch on clean patches (B, C, Y, X).
+@dataclass(frozen=True)
+class Shown:
+    """What a network is shown, and what it is to answer.
 
-    Returns
-    -------
-    x : Tensor, shape (B, 2 C, Y, X), or two more
-        Noisy channels and planes that tell their levels; where the recipe has noise that neighbours share, also planes
-        of the correlation of neighbours along Y and along X.
+    Attributes
+    ----------
+    x : Tensor, shape (B, C, Y, X) and planes
+        Noisy channels and planes that tell their levels; for camera noise also those of `hush.weights.inputs_of`.
+    target : Tensor, shape (B, C, Y, X)
     level : Tensor, shape (B, C, 1, 1)
     """
+
+    x: Tensor
+    target: Tensor
+    level: Tensor
+
+
+def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
+    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of three kinds."""
     level = _levels(clean, recipe["sigma"], rng)
-    told = [level.expand_as(clean)]
-    if recipe.get("shared"):
-        noise, shared = _shared_noise(clean, recipe["shared"], rng)
-        told.append(shared.expand(-1, -1, *clean.shape[2:]))
-    else:
+    how = recipe.get("camera")
+    if not how:
         noise = torch.randn(clean.shape, generator=rng, device=clean.device)
-    return torch.cat([clean + level * noise, *told], 1).contiguous(memory_format=torch.channels_last), level
+        return _shown(clean + level * noise, clean, level)
+    kind = torch.rand((len(clean), 1), generator=rng, device=clean.device)
+    noise, shared = _shared_noise(clean, how["longest"], (kind < how["shared"]).float(), rng)
+    noisy, target, dark = clean + level * noise, clean.clone(), torch.zeros_like(clean)
+    few = torch.nonzero(kind[:, 0] >= 1 - how["photons"])[:, 0].tolist()
+    seed = int(torch.randint(1 << 31, (1,), generator=rng, device=clean.device))
+    numbers = np.random.default_rng(seed)
+    for k in few:
+        made = _photons(clean[k].cpu().numpy(), how, recipe["sigma"][1], numbers)
+        noisy[k], target[k], dark[k] = (torch.from_numpy(one).to(clean) for one in made[:3])
+        level[k] = made[3]
+    return _shown(noisy, target, level, dark, shared.expand(-1, -1, *clean.shape[2:]))
+
+
+def _shown(noisy: Tensor, target: Tensor, level: Tensor, *more: Tensor) -> Shown:
+    x = torch.cat([noisy, level.expand_as(noisy), *more], 1)
+    return Shown(x.contiguous(memory_format=torch.channels_last), target, level)
 
 
 def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> Tensor:
@@ -86,21 +112,20 @@ def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> T
     return level / PEAK
 
 
-def _shared_noise(clean: Tensor, how: dict[str, float], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Noise of variance 1 that neighbours share, and the correlation of neighbours along Y and X, (B, 2, 1, 1).
+def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Noise of variance 1 that in chosen patches (B, 1) neighbours share, and their correlation, (B, 2, 1, 1).
 
-    White noise is smoothed by Gaussians of lengths up to `longest` pixels; a third along one axis only, as where a
-    scanner reads rows; the rest, less `share`, stays white.
+    White noise is smoothed by Gaussians of lengths up to `longest` pixels; in a third along one axis only, as where a
+    scanner reads rows.
     """
     count, channels, high, wide = clean.shape
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(shape, generator=rng, device=clean.device)
 
-    length = draw(count, 2) * how["longest"]
+    length = draw(count, 2) * longest * chosen
     alone = draw(count, 1)  # below 1/6: along X only, below 1/3: along Y only
     length = length * torch.cat([alone >= 1 / 6, (alone < 1 / 6) | (alone >= 1 / 3)], 1)
-    length = length * (draw(count, 1) < how["share"])
     taps = torch.arange(-REACH, REACH + 1.0, device=clean.device)
     kernel = torch.exp(-0.5 * (taps / length[..., None].clip(1e-3)) ** 2)  # (B, 2, taps)
     kernel = kernel / kernel.square().sum(-1, keepdim=True).sqrt()
@@ -112,3 +137,24 @@ def _shared_noise(clean: Tensor, how: dict[str, float], rng: torch.Generator) ->
         noise = functional.conv2d(noise, kernel[:, :1, :, None], groups=count)
         noise = functional.conv2d(noise, kernel[:, 1:, None, :], groups=count)
     return noise.swapaxes(0, 1), told[..., None, None]
+
+
+def _photons(
+    clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
+) -> tuple[Array, Array, Array, float]:
+    """A patch (C, Y, X) by few photons, stabilised: noisy, mean, by how much the noise is below its level, the level.
+
+    Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
+    network for Gaussian noise does badly.
+    """
+    peak = np.exp(rng.uniform(np.log(how["least"]), np.log(how["most"])))
+    floor = peak * 10 ** rng.uniform(-3, -0.5)  # a background that is never quite dark
+    read = float(rng.choice(READ))
+    rate = floor + (peak - floor) * np.clip(clean + 0.5, 0, 1)
+    counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
+    seen, mean = vst.forward(counts, 1.0, 0.0, read), vst.expected(rate, 1.0, 0.0, read)
+    dark = 1 - vst.deviation(ndimage.gaussian_filter(seen, (0, AROUND, AROUND)), 1.0, 0.0, read)
+    low, high = np.percentile(seen, [0.5, 99.5])
+    extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
+    middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
+    return (seen - middle) / extent, (mean - middle) / extent, dark, 1 / extent

@@ -14,6 +14,7 @@ from hush.noise.rician import Rician
 from hush.noisereport import MANY, ChannelNoise
 
 Array = Any
+AROUND = 2.0  # pixels from which brightness is taken
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,11 @@ class Stabiliser:
         """Clean image to the mean of the stabilised noisy one: undoes `inverse`."""
         if not self.photons:
             return Rician(self.noise.sigma).moments(clean)[0] if self.noise.kind == "rician" else clean
-        gain, offset, sigma = self.camera
-        grid = np.concatenate([np.linspace(0, 4, 257), np.geomspace(4, 1e7, 2048)[1:]])
-        low, high = 2 * np.sqrt(0.0), 2 * np.sqrt(grid[-1] + 1 + (sigma / gain) ** 2)
-        values = np.linspace(low, high, 1 << 16) if high < 100 else np.geomspace(1e-2, high, 1 << 16)
-        return np.interp(clean, vst.inverse(values, gain, offset, sigma), values)
+        return vst.expected(clean, *self.camera)
 
     def deviation(self, values: Array) -> Array:
         """Standard deviation of the noise at each pixel of a stabilised image, for its brightness around."""
-        around = ndimage.gaussian_filter(values, 2.0)
+        around = ndimage.gaussian_filter(values, AROUND)
         return vst.deviation(around, *self.camera) if self.photons else np.full_like(around, max(self.sigma, 1e-12))
 
     def repair(self, image: Array) -> Array:

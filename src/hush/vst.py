@@ -79,6 +79,35 @@ def inverse(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 
     return offset + gain * photons
 
 
+def expected(image: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
+    """Return the mean of the stabilised noisy values of a clean image: undoes `inverse`.
+
+    Parameters
+    ----------
+    image : array
+        Clean, in image units.
+    gain, offset, sigma : float
+        As given to `forward`.
+
+    Examples
+    --------
+    >>> clean = np.array([0.2, 5.0, 900.0])
+    >>> inverse(expected(clean, 1), 1).round(2).tolist()
+    [0.2, 5.0, 900.0]
+    """
+    read = sigma / gain
+    table = _table(round(read, 6))
+    photons = np.maximum((np.asarray(image) - offset) / gain, 0)
+
+    def far(photons: Array) -> Array:
+        root = np.sqrt(photons + 0.375 + read**2)
+        return 2 * root - 0.25 / root
+
+    shift = table.stabilised[-1] - far(table.photons[-1])
+    bright = far(photons) + shift * table.photons[-1] / np.maximum(photons, table.photons[-1])
+    return np.where(photons > table.photons[-1], bright, np.interp(photons, table.photons, table.stabilised))
+
+
 def deviation(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
     """Return the standard deviation that the noise really has in the stabilised domain: less than one in the dark.
 

@@ -77,14 +77,18 @@ def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
 
 
 def inputs_of(note: dict[str, Any]) -> int:
-    """Return the planes that a network sees: channels and their levels; where neighbours share noise, also how much.
+    """Return the planes that a network sees: channels and their levels.
+
+    One for camera noise also sees how far below its level the noise of each channel is, where photons are few, and
+    the correlation of neighbours along Y and along X.
 
     Examples
     --------
-    >>> inputs_of({"channels": 3}), inputs_of({"channels": 1, "shared": {"longest": 1.4, "share": 0.8}})
-    (6, 4)
+    >>> inputs_of({"channels": 3}), inputs_of({"channels": 1, "camera": {"shared": 0.4, "longest": 1.4}})
+    (6, 5)
     """
-    return 2 * int(note["channels"]) + (2 if note.get("shared") else 0)
+    channels = int(note["channels"])
+    return 3 * channels + 2 if note.get("camera") else 2 * channels
 
 
 def build(note: dict[str, Any]) -> nn.Module:
@@ -123,7 +127,7 @@ def as_text(name: str, note: dict[str, Any]) -> str:
     low, high = note["sigma"]
     lines = [f"# {name}", "", note["title"], "",
              f"- Network: `{note['net']}` {note['settings']}, {training['parameters']:,} weights in float16.",
-             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255{_shared(note)}; "
+             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255{_camera(note)}; "
              f"channels: {note['channels']}.",
              f"- Licence: {note['licence']}.",
              f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
@@ -138,10 +142,13 @@ def as_text(name: str, note: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shared(note: dict[str, Any]) -> str:
-    how = note.get("shared")
+def _camera(note: dict[str, Any]) -> str:
+    if "camera" not in note:
+        return ""
+    how = note["camera"]
     return (
-        f"; {how['share']:.0%} of it shared by neighbours, smoothed over up to {how['longest']:g} pixels" if how else ""
+        f"; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} pixels; "
+        f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,19 +13,22 @@ from torch import Tensor, nn
 
 from hush import weights
 from hush.classical import Classical
-from hush.denoiser import Images, as_images, demand
+from hush.denoiser import demand
 from hush.image import Array, Image
 from hush.machine import body_precision, device_of, memory_format, precision_of
 from hush.patches import fill
 from hush.prediction import mean_over_symmetries, pad_end
 from hush.stabilise import Stabiliser
 
-WEIGHTS = {  # what ships for so many colours, and whether neighbours share the noise; the first that is here is taken
-    (1, True): ("gaussian-fast",),
-    (1, False): ("correlated-fast", "gaussian-fast"),
-    (3, True): ("gaussian-fast-rgb", "gaussian-fast"),
-    (3, False): ("correlated-fast-rgb", "correlated-fast", "gaussian-fast"),
+WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
+    (1, False): ("gaussian-fast",),
+    (1, True): ("camera-fast", "gaussian-fast"),
+    (3, False): ("gaussian-fast-rgb", "gaussian-fast"),
+    (3, True): ("camera-fast-rgb", "camera-fast", "gaussian-fast"),
 }
+DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
+# brightness and two colours, of length 1, for weights that know only grey: rows
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
 MOST_SHARED = 0.9  # correlation of neighbours
 PEAK = 255.0  # levels of the weights are said of it
 LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
@@ -37,11 +40,30 @@ PATTERNS = [np.outer(rows, columns) for rows in HADAMARD for columns in HADAMARD
 SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smallest share of the noise's variance
 
 
-def suited(samples: int, white: bool) -> str:
-    """Return the name of the weights for an image of so many colours, whose noise is white or not."""
-    names = WEIGHTS[samples if samples in (1, 3) else 1, white]
+def suited(samples: int, camera: bool) -> str:
+    """Return the name of the weights for an image of so many colours, whose noise is white and Gaussian or not."""
+    names = WEIGHTS[samples if samples in (1, 3) else 1, camera]
     here = weights.paths()
     return next((name for name in names if name in here), names[-1])
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is known of a channel's planes before they are cut into tiles.
+
+    Attributes
+    ----------
+    middle, extent : array, shape (C,)
+        Of the stabilised values.
+    lags : array, shape (C, 2)
+        Correlation of neighbours along Y and along X.
+    ways : sequence of Stabiliser
+    """
+
+    middle: Array
+    extent: Array
+    lags: Array
+    ways: Sequence[Stabiliser]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -96,10 +118,17 @@ class Pretrained(Classical):
         which = f"the weights {self.weights}" if self.weights else "weights"
         return f"{which}, trained beforehand, on {len(images)} image{'s' * (len(images) > 1)}"
 
-    def fit(self, images: Images, targets: Images | None = None) -> Self:
-        """Find out the noise of an image, take the weights for it, and choose the scale, where it is not given."""
-        self.samples_ = max((image.samples() for image in as_images(images)), default=1)
-        return super().fit(images, targets)
+    def ready(self, image: Image) -> None:
+        """Take the weights for the colours and the noise of an image."""
+        self.samples_ = image.samples()
+        camera = False
+        for number in range(self._works(image)):
+            ways = self._ways(image, number)
+            plane = fill(self._views(image, number)[0])[0]
+            values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
+            few = (self._dark(values, ways) > DARK).mean() > FEW
+            camera |= bool(few) or not all(way.noise.white for way in ways)
+        self.taken_ = self.weights or suited(self.samples_, camera)
 
     @property
     def uncertain(self) -> bool:
@@ -132,42 +161,42 @@ class Pretrained(Classical):
         return int(self._loaded[0].margin) + int(4 * SMOOTH)  # type: ignore[arg-type]
 
     @property
-    def taken(self) -> str:
-        """Name of the weights that are used."""
-        if self.weights is not None:
-            return self.weights
-        white = all(channel.white for channel in self.report_.channels)
-        return suited(self.samples_, white)
-
-    @property
     def _loaded(self) -> tuple[nn.Module, dict[str, Any]]:
-        return weights.load(self.taken, device_of(self.device))
+        return weights.load(self.taken_, device_of(self.device))
 
     # Applying ------------------------------------------------------------------------------------
 
-    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Array:
-        """Return of every channel, (C, 4): middle and extent of its stabilised values, correlation along Y and X."""
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> _Prepared:
+        """Look at some planes of a channel: middle and extent of its stabilised values."""
         some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
         each = [np.stack([way.forward(fill(v)[0]) for way, v in zip(ways, view, strict=True)]) for view in some]
         lags = [[0.0 if way.noise.white else way.noise.lags.get(key, 0.0) for key in ("1,0", "0,1")] for way in ways]
-        extent = self._extent(np.concatenate([values.reshape(len(ways), -1) for values in each], 1))
-        return np.concatenate([extent, np.clip(lags, 0, MOST_SHARED)], 1)
+        values = self._mixed(np.concatenate([values.reshape(len(ways), -1) for values in each], 1))
+        low, high = np.percentile(values[:, :: max(1, values.shape[1] // SAMPLE)], [LOW, HIGH], axis=1)
+        extent = np.maximum(high - low, 1e-12)
+        return _Prepared((low + high) / 2, extent, self._weighed(np.clip(lags, 0, MOST_SHARED)), ways)
 
-    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Array) -> Array:
+    @staticmethod
+    def _dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
+        """By how much the noise of stabilised (C, Y, X) is below its level, where photons are few."""
+        each = [1 - way.deviation(plane) / max(way.sigma, 1e-12) for way, plane in zip(ways, values, strict=True)]
+        return np.stack(each)
+
+    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
         """Denoise (C, Y, X) with the network: all channels at once where it knows colours, else each by itself."""
         return self._filtered(values, sigma, value, prepared, self.tta)
 
-    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Array) -> Array:
+    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
         """Denoise while the scale is being chosen: no mean over turns, which favours none."""
         return self._filtered(values, sigma, value, prepared, False)
 
     def _filtered(self, values: Array, sigma: Array, value: float, prepared: Array, tta: bool) -> Array:
         x, middle, extent = self._shown(values, sigma, value, prepared)
         with torch.inference_mode():
-            y = mean_over_symmetries(self._apply, x, bool(self._loaded[1].get("shared"))) if tta else self._apply(x)
-        return self._back(y, values.shape) * extent + middle
+            y = mean_over_symmetries(self._apply, x, bool(self._loaded[1].get("camera"))) if tta else self._apply(x)
+        return self._unmixed(self._back(y, values.shape) * extent + middle)
 
-    def deviation(self, values: Array, sigma: Array, value: float, prepared: Array) -> Array:
+    def deviation(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
         """Return the posterior's standard deviation.
 
         The mean that a network has learned changes with its input by the posterior's variance over the noise's
@@ -182,31 +211,56 @@ class Pretrained(Classical):
             (slope,) = torch.autograd.grad(y, x, along, retain_graph=True)
             share += self._back(along * slope[:, : y.shape[1]], values.shape) / len(PATTERNS)
         share = ndimage.gaussian_filter(share, (0, SMOOTH, SMOOTH)).clip(LEAST)
-        told = np.asarray(sigma, np.float32).reshape(-1, 1, 1) * value
-        result: Array = np.sqrt(share) * told
+        variance = share * (self._level(sigma) * value).reshape(-1, 1, 1) ** 2
+        if self._by_opponents(len(values)):
+            variance = np.tensordot(OPPONENT.T**2, variance, 1)
+        result: Array = np.sqrt(variance)
         return result
+
+    # Colours, where the weights know only grey ---------------------------------------------------
+
+    def _by_opponents(self, count: int) -> bool:
+        return count == self.samples_ == 3 and self._outputs == 1 and not self.joint_channels
+
+    def _mixed(self, values: Array) -> Array:
+        """(C, ...) as the network is shown it: colours as brightness and two differences, each denoised by itself."""
+        mixed: Array = np.tensordot(OPPONENT, values, 1) if self._by_opponents(len(values)) else values
+        return mixed
+
+    def _unmixed(self, values: Array) -> Array:
+        back: Array = np.tensordot(OPPONENT.T, values, 1) if self._by_opponents(len(values)) else values
+        return back
+
+    def _weighed(self, values: Array) -> Array:
+        """What holds of (C, ...) channels' variances, for what the network is shown."""
+        weighed: Array = np.tensordot(OPPONENT**2, values, 1) if self._by_opponents(len(values)) else values
+        return weighed
+
+    def _level(self, sigma: Array) -> Array:
+        level: Array = np.sqrt(self._weighed(np.asarray(sigma, np.float32) ** 2))
+        return level
+
+    # What the network sees -----------------------------------------------------------------------
 
     @property
     def _outputs(self) -> int:
         return int(self._loaded[1]["channels"])
 
-    def _shown(self, values: Array, sigma: Array, value: float, prepared: Array) -> tuple[Tensor, Array, Array]:
+    def _shown(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> tuple[Tensor, Array, Array]:
         """What the network sees of (C, Y, X): (B, its planes, Y, X); and the middle and the extent, (C, 1, 1)."""
         net, card = self._loaded
-        middle, extent, *lags = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in prepared.T)
+        middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in (prepared.middle, prepared.extent))
         joint = self._outputs == len(values)
-        if joint:
+        if joint or self._by_opponents(len(values)):
             extent = np.full_like(extent, extent.max())
-        level = np.asarray(sigma, np.float32).reshape(-1, 1, 1) * value
+        dark = self._weighed(self._dark(values, prepared.ways)) if card.get("camera") else None
+        values, level = self._mixed(values), (self._level(sigma) * value).reshape(-1, 1, 1)
         extent = np.maximum(extent, level * PEAK / card["sigma"][1])  # noise stronger than any that it has seen
-        noisy = ((values - middle) / extent).astype(np.float32)
-        told = np.broadcast_to(level / extent, noisy.shape).astype(np.float32)
-        shared = [np.broadcast_to(lag, noisy.shape) for lag in lags] if card.get("shared") else []
-        if joint:
-            planes = np.concatenate([noisy, told, *(lag.mean(0, keepdims=True) for lag in shared)])[None]
-        else:
-            planes = np.stack([noisy, told, *shared], 1)
-        x = torch.from_numpy(planes)
+        planes = [(values - middle) / extent, np.broadcast_to(level / extent, values.shape)]
+        if dark is not None:
+            lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in prepared.lags.T]
+            planes += [dark, *(lag.mean(0, keepdims=True) if joint else lag for lag in lags)]
+        x = torch.from_numpy((np.concatenate(planes)[None] if joint else np.stack(planes, 1)).astype(np.float32))
         x = pad_end(x, int(net.multiple)).to(device_of(self.device))  # type: ignore[arg-type]
         return x.contiguous(memory_format=memory_format(2)), middle, extent
 
@@ -220,10 +274,3 @@ class Pretrained(Classical):
         """The network's output (B, channels, Y, X) as (C, Y, X) of this shape."""
         made: Array = y.float().cpu().numpy().reshape(-1, *y.shape[2:])[:, : shape[1], : shape[2]]
         return made
-
-    @staticmethod
-    def _extent(values: Array) -> Array:
-        """Middle and extent of (C, n)."""
-        step = max(1, values.shape[1] // SAMPLE)
-        low, high = np.percentile(values[:, ::step], [LOW, HIGH], axis=1)
-        return np.stack([(low + high) / 2, np.maximum(high - low, 1e-12)], 1)
