@@ -100,10 +100,13 @@ def test_the_clean_stay_clean(picture: np.ndarray) -> None:
 
 
 def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
-    assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "bm3d"
+    assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "pretrained"
     advice = hush.analyze(noisy(picture, "correlated:sigma=20,length=0.7")).recommendation
-    assert advice["method"] == "structn2v"
-    assert advice["settings"]["mask"]
+    assert advice["method"] == "pretrained"
+    assert "neighbours share" in advice["reason"]
+    rows = np.random.default_rng(0).normal(0, 12, (picture.shape[0], 1))
+    advice = hush.analyze(noisy(picture, "gaussian:sigma=15") + rows).recommendation
+    assert (advice["method"], advice["settings"]["mask"]) == ("structn2v", "1x11")
     clean = hush.analyze(picture.astype(np.uint8))
     assert clean.recommendation["method"] is None
     assert "No noise" in clean.verdict

@@ -103,26 +103,6 @@ def test_lost_pixels_are_filled(camera: np.ndarray, text: str) -> None:
     assert hush.psnr(result, camera, 255) > hush.psnr(image, camera, 255) + 9
 
 
-def test_auto_says_why(camera: np.ndarray) -> None:
-    image = Image(noisy(camera, "gaussian:sigma=20"), "YX")
-    result = hush.Auto().fit(image).run(image)
-    assert result.info["chosen"] == "bm3d"
-    assert "Gaussian noise of standard deviation" in result.info["reason"]
-    assert result.info["noise"]["kind"] == "gaussian"
-    shared = Image(noisy(camera, "correlated:sigma=20,length=0.7"), "YX")
-    chosen = hush.Auto(steps=3).fit(shared).run(shared)
-    assert chosen.info["chosen"] == "structn2v"
-    assert "share" in chosen.info["reason"]
-
-
-def test_auto_gives_a_clean_image_back_untouched() -> None:
-    clean = data.camera()
-    result = hush.Auto().fit(clean).run(clean)
-    assert result.info["chosen"] is None
-    assert "No noise" in result.info["reason"]
-    assert result.image.data.tobytes() == clean.tobytes()
-
-
 def test_the_first_frame_does_not_speak_for_other_channels(camera: np.ndarray) -> None:
     both = np.stack([noisy(camera, "gaussian:sigma=5"), noisy(camera, "gaussian:sigma=40", 1)])
     clean = hush.BM3D().fit(Image(both, "CYX")).denoise(Image(both, "CYX")).data

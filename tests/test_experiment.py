@@ -333,7 +333,7 @@ def test_noise_simulate_analyze_denoise(run: Run, tmp_path: Path) -> None:
     assert set(record["recommendation"]) == {"method", "settings", "reason"}
     assert "<svg" in (tmp_path / "n.html").read_text()
     _, out, _ = run("denoise", one, "-o", tmp_path / "d.tif", "--json")
-    assert json.loads(out)["chosen"] == "bm3d"
+    assert json.loads(out)["chosen"] == "pretrained"
     truth = hush.read(clean)
     assert hush.psnr(hush.read(tmp_path / "d.tif"), truth) > hush.psnr(hush.read(one), truth) + 5
 

@@ -401,5 +401,5 @@ def test_the_page_names_the_method_that_auto_chose(tmp_path: Path) -> None:
     collect(tmp_path / "r", image, hush.Auto().fit(image).run(image), command="hush denoise a.tif")
     page(tmp_path / "r", tmp_path / "p.html")
     text = (tmp_path / "p.html").read_text()
-    assert "BM3D removed noise" in text
+    assert "Pretrained removed noise" in text
     assert "Gaussian noise of standard deviation" in text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hush import pretrain, pretraindata, registry, weights
+from hush import pretrain, pretraindata, registry, risk, weights
 from hush.errors import HushError
 from hush.image import Image
 from hush.nets.resunet import ResUNet
@@ -348,17 +348,34 @@ def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
     assert method(weights=None, noise="poisson:photons=1", scale=1.0).fit(bright).taken_ == "gaussian-fast"
 
 
-def test_the_level_is_chosen_by_hiding_pixels(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("sigma", "said"), [(20.0, 14.0), (20.0, 30.0), (8.0, 12.0)])
+def test_a_network_finds_the_level_that_is_wrongly_said(sigma: float, said: float) -> None:
+    from skimage import data
+
+    clean = data.camera()[100:356, 180:436].astype(np.float32)
+    noisy = clean + np.random.default_rng(0).normal(0, sigma, clean.shape).astype(np.float32)
+    model = method(weights="gaussian-fast", scale=None, noise=f"gaussian:sigma={said}")
+    ready, level, prepared, _ = model.fit(noisy)._window(Image(noisy, "YX"), 0)
+    probe = np.random.default_rng(1).normal(0, said, ready.shape).astype(np.float32)
+    found = risk.consistent(lambda y, scale: model.filter_trial(y, level, scale, prepared), ready, probe)
+    assert found * said == pytest.approx(sigma, rel=0.08)
+
+
+@pytest.mark.parametrize(("own", "taken"), [(1.5, 1.35), (1.1, 1.1), (0.7, 1.0)])
+def test_the_level_is_changed_only_where_two_witnesses_agree(
+    made: Path, monkeypatch: pytest.MonkeyPatch, own: float, taken: float
+) -> None:
     told: list[float] = []
 
     def filtered(self: Any, values: np.ndarray, sigma: np.ndarray, value: float, prepared: Any) -> np.ndarray:
         told.append(value)
-        return values if value != 1.25 else np.full_like(values, values.mean())
+        return values if value != 1.35 else np.full_like(values, values.mean())
 
+    monkeypatch.setattr(risk, "consistent", lambda *_: own)
     kind = registry.get("methods", "pretrained")
     monkeypatch.setattr(kind, "filter_trial", filtered)
     noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
     model = method(scale=None).fit(noisy)
     assert set(told) == set(kind.options)
-    assert model.values_ == [1.25]
+    assert model.values_ == [taken]
     assert method(scale=None, calibrate=False).fit(noisy).values_ == [1.0]

@@ -256,14 +256,20 @@ class Classical(Knowing):
             return float(given)
         if self.usual is not None and not self.calibrate:
             return self.usual
+        if not any(way.sigma > 0 for way in self._ways(image, number)):
+            return self.options[0]
+        return self.choose(*self._window(image, number))
+
+    def _window(self, image: Image, number: int) -> tuple[Array, Array, Any, Sequence[Stabiliser]]:
+        """The middle of a channel's middle plane, stabilised; its noise; what `prepare` gives; and its stabilisers."""
         ways = self._ways(image, number)
         views = self._views(image, number)
-        if not any(way.sigma > 0 for way in ways):
-            return self.options[0]
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
         middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
-        ready, sigma = self._ready(view[(slice(None), *middle)], ways)
-        prepared = self.prepare(views, ways)
+        return *self._ready(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
+
+    def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabiliser]) -> float:
+        """Choose the parameter on a window: by hidden pixels with `calibrate`, else by Stein's estimate."""
 
         def risk_of(value: float) -> float:
             def function(values: Array) -> Array:

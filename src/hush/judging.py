@@ -57,6 +57,37 @@ class Domain:
         return lambda values: self.stack(model.run(self.unstack(values)).image.data, Stabiliser.forward_mean)
 
 
+def judge(
+    build: Callable[[], Denoiser], model: Denoiser, image: Image, report: NoiseReport, seed: int = 0
+) -> risk.Risk:
+    """Estimate the risk of a fitted method on an image, in units of the variance of its noise.
+
+    It is measured where the noise is of one level: by Stein's formula where it is white, and by hidden pixels where
+    neighbours share it.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the method anew.
+    model : Denoiser
+        The fitted one.
+    image : Image
+        Best a window, see `middle`.
+    report : NoiseReport
+        What noise it has.
+    seed : int
+        Of the probe.
+    """
+    domain = Domain(image, report)
+    noisy = domain.stack(image.data, Stabiliser.forward)
+    if all(channel.white for channel in report.channels):
+        found = risk.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
+    else:
+        found = hidden_risk(build, model, domain, noisy, seed)
+    unit = float(np.mean(domain.sigma**2))
+    return risk.Risk(found.value / unit, found.error / unit)
+
+
 def hidden_risk(
     build: Callable[[], Denoiser], model: Denoiser, domain: Domain, noisy: Array, seed: int = 0
 ) -> risk.Risk:

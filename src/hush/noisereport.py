@@ -195,18 +195,14 @@ def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:
     one = max(channels, key=lambda channel: channel.level)
     if all(channel.kind == "none" and channel.impulse_fraction < MANY for channel in channels):
         return {"method": None, "settings": {}, "reason": "there is no noise to remove"}
-    if one.kind != "none" and (not one.white or one.stripes):
+    if one.kind != "none" and one.stripes:
         mask = one.mask or ("1x11" if "rows" in one.stripes else "11x1")
-        why = "stripes" if one.stripes and one.white else "neighbours share their noise"
-        return {
-            "method": "structn2v",
-            "settings": {"mask": mask},
-            "reason": f"{why}: a method that predicts a pixel from its neighbours must not see those under {mask}",
-        }
-    if one.gain > 0 and one.kind != "speckle":
-        return {
-            "method": "bm3d",
-            "settings": {},
-            "reason": "white noise that grows with brightness: stabilised, then BM3D",
-        }
-    return {"method": "bm3d", "settings": {}, "reason": "white noise of one level: BM3D"}
+        why = f"stripes: a method that predicts a pixel from its neighbours must not see those under {mask}"
+        return {"method": "structn2v", "settings": {"mask": mask}, "reason": why}
+    if not one.white:
+        why = "neighbours share their noise: the network that comes with hush, told how much"
+    elif one.gain > 0 and one.kind != "speckle":
+        why = "white noise that grows with brightness: stabilised, then the network that comes with hush"
+    else:
+        why = "white noise of one level: the network that comes with hush, told the level"
+    return {"method": "pretrained", "settings": {}, "reason": why}

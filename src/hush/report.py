@@ -21,6 +21,8 @@ BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAO
 LABELS = {
     "method": "Method",
     "reason": "Chosen because",
+    "tried": "Estimated errors",
+    "kept": "Share of flat areas, kept",
     "steps": "Training steps",
     "seconds": "Time",
     "seed": "Seed",

@@ -28,7 +28,7 @@ SETS, PLANES = 24, 6  # sets of before, after and noise in all; planes of a chan
 VALUES = 16 * SIDE**2  # in all sets together: noise does not compress, and this keeps the page below about 60 MB
 SAMPLE = 1 << 22  # values of a channel from which its numbers are measured
 HUGE = 1 << 28  # pixels of a plane beyond which an overview reads one row of each block only
-DONE = ("seed", "steps", "seconds", "device", "precision", "peak_memory_mb", "axes", "ndim")
+DONE = ("tried", "kept", "seed", "steps", "seconds", "device", "precision", "peak_memory_mb", "axes", "ndim")
 
 
 def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, command: str) -> None:

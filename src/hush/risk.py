@@ -176,6 +176,47 @@ def sure(function: Function, noisy: Array, sigma: Array, *, seed: int = 0) -> Ri
     return _mean((plain - noisy) ** 2 - spread**2 + 2 * spread**2 * divergence)
 
 
+def consistent(
+    function: Callable[[Array, float], Array], noisy: Array, probe: Array, *, rounds: int = 8, change: float = 0.01
+) -> float:
+    """Find the multiple of the noise's level at which a Bayesian denoiser is at peace with itself.
+
+    The mean that it gives lies as far from the noisy image as the noise's variance less the posterior's, which is its
+    derivative (Tweedie's formula). Told a wrong level this does not hold, and the level at which it does is the
+    maximum of likelihood: this is the EM algorithm. Texture that it knows is not taken for noise.
+
+    Parameters
+    ----------
+    function : callable
+        (noisy, multiple of the level) -> mean of the posterior.
+    noisy : array
+    probe : array, shape of `noisy`
+        A draw of the noise as it was found: its level, correlation and dependence on brightness.
+    rounds : int
+        At most so many times.
+    change : float
+        Smaller changes end it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noisy, probe = rng.normal(0, 5, (256, 256)), rng.normal(0, 2, (256, 256))  # signal 4, noise 3, said to be 2
+    >>> round(consistent(lambda y, scale: y * 16 / (16 + (2 * scale) ** 2), noisy, probe, rounds=99, change=1e-4), 1)
+    1.5
+    """
+    power, scale, step = float(np.mean(probe**2)), 1.0, 0.05
+    for _ in range(rounds):
+        plain = function(noisy, scale)
+        moved = function((noisy + step * probe).astype(noisy.dtype), scale)
+        posterior = scale**2 * float(np.mean(probe * (moved - plain))) / step
+        better = float(np.sqrt(max(float(np.mean((noisy - plain) ** 2)) + posterior, 0.0) / power))
+        better, before = float(np.clip(better, 0.25, 4.0)), scale
+        scale = better
+        if abs(better / before - 1) < change:
+            break
+    return scale
+
+
 def _mean(errors: Array) -> Risk:
     """Mean, and its standard error from blocks: neighbours are not independent."""
     value = float(np.nanmean(errors))

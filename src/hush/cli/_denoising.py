@@ -10,6 +10,7 @@ import click
 
 from hush.cli._options import (
     AXES,
+    EFFORT,
     KNOWN,
     LEARN,
     OVERWRITE,
@@ -32,6 +33,7 @@ from hush.errors import HushError
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File for one input, folder for several.  [default: NAME_denoised.EXT]")
+@EFFORT
 @LEARN
 @click.option("--each", is_flag=True, help="Train one model a file instead of one for all.")
 @RUN

@@ -58,6 +58,11 @@ KNOWN = together(
 TARGETS = click.option(
     "--targets", help="Partners of the inputs: a folder with the same names, a quoted pattern, or one file."
 )
+EFFORT = click.option(
+    "--effort",
+    type=click.Choice(["fast", "balanced", "thorough"]),
+    help="How much is tried when no method is named: about 2, 20 or 180 s for a million pixels.  [default: fast]",
+)
 UNCERTAINTY = click.option(
     "--uncertainty",
     type=click.Path(path_type=Path),
@@ -112,7 +117,7 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
     if said["steps"] and said["seconds"]:
         raise HushError("--steps and --seconds are two ways to say how long: give one")
     learning = ("steps", "seconds", "seed", "joint_channels", "validation", "patience")
-    names = (*learning, "noise", "gain", "offset", "read_noise", "dark")
+    names = (*learning, "effort", "noise", "gain", "offset", "read_noise", "dark")
     known = {name: said[name] for name in names if said.get(name) is not None}
     if kept is None:
         known |= {"ndim": int(said["ndim"])}
@@ -121,6 +126,8 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
     if "noise" in known and kind.needs in ("noisy pairs", "noisy and clean"):
         known["simulate"] = known.pop("noise")  # put on clean images, where a method learns from pairs
     usable = {name: value for name, value in known.items() if name in kind.settings_of()}
+    if "effort" in known and "effort" not in usable:
+        raise HushError(f"--effort is for auto, which chooses the method: leave --method {said['method']} out")
     told = [name for name in ("noise", "gain", "offset", "read_noise", "dark") if name in known and name not in usable]
     if told:
         raise HushError(f"{said['method']} does not use what is known about the noise (--{told[0].replace('_', '-')})")

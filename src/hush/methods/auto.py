@@ -3,46 +3,105 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from hush import __version__, registry
 from hush.classical import Knowing
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, warn
+from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
+from hush.doubts import doubts
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
+from hush.judging import judge, middle
+from hush.kept import keep_flat
 from hush.machine import peak_memory_mb
+from hush.risk import Risk
+
+LOOK = 1024  # side of the window in which a result is looked at
+BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
+LEARNING = {"fast": 2.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
+BM3D = 14.0  # seconds for a million pixels, on two cores
+LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
+AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
+STRENGTHS = ("strength", "strength_luma", "strength_chroma")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A method that was tried on a window of the image.
+
+    Attributes
+    ----------
+    method : str
+    settings : dict
+    risk : Risk
+        Mean squared error, in units of the noise's variance.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    risk: Risk
 
 
 @dataclass(kw_only=True, eq=False)
 class Auto(Knowing):
-    """Analyse the noise, choose the method, and say why: BM3D after stabilising, or structN2V for correlated noise.
+    """Analyse the noise, denoise with the network that comes with hush, check the result, and say why.
 
-    A clean image comes back untouched.
+    A clean image comes back untouched. Where what was removed speaks against the result, or where there is time,
+    other methods are tried on a window of the image; one takes the network's place only if its estimated risk is
+    lower by two standard errors. A background of one value, and saturated areas, stay what they are.
 
     Parameters
     ----------
+    effort : {"fast", "balanced", "thorough"}
+        About 2, 20 or 180 seconds for a million pixels on two cores. More time is spent on the mean over turned
+        images, on BM3D, on Noise2Void trained on the image where the result is doubted, and on SSDN.
     steps : int or None
         Training steps, where a network is trained.
-    seconds : float
-        Training time, where a network is trained and no steps are given.
+    seconds : float or None
+        Training time, where a network is trained and no steps are given; None: by the effort.
+    device, precision : str or None
+        Where to compute, and in what a network's body; None: the best there is.
+    tile : int or None
+        Side of a tile.
+    tta : bool
+        Mean over turned images also with little time.
 
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
-    >>> model = Auto().fit(noisy)
-    >>> model.run(noisy).info["chosen"]
-    'bm3d'
+    >>> Auto().fit(noisy).run(noisy).info["chosen"]
+    'pretrained'
     """
 
     needs: ClassVar[str] = "noisy"
     scope: ClassVar[str] = "image"
 
+    effort: Literal["fast", "balanced", "thorough"] = "fast"
     steps: int | None = None
-    seconds: float = 20.0
+    seconds: float | None = None
     device: str | None = None
+    precision: Literal["bfloat16", "float32"] | None = None
+    tile: int | None = None
+    tta: bool = False
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        demand(self.effort in BUDGET, "effort", self.effort, ", ".join(BUDGET))
+        demand(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "more than 0, or none")
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the default gives a standard deviation a pixel; before `fit`: whether it may."""
+        usual = getattr(self, "usual_", None)
+        return usual is None or usual.uncertain
+
+    # Choosing ------------------------------------------------------------------------------------
 
     def fit(self, images: Images, targets: Images | None = None) -> Self:
         """Analyse the image, choose the method and fit it."""
@@ -51,49 +110,168 @@ class Auto(Knowing):
         if not given:
             raise HushError("there is no image to look at")
         self.report_ = self.look(given[0])
-        self.chosen_ = self._choose(given[0])
-        if self.chosen_ is not None:
-            self.chosen_.fit(given)
+        self.trials_: list[_Trial] = []
+        self.notes_: list[str] = []
+        self.reason_ = self.report_.recommendation["reason"]
+        self.chosen_: Denoiser | None = None
+        self.usual_: Denoiser | None = None
+        if self.report_.recommendation["method"] is not None:
+            self.chosen_ = self._choose(given)
         return self
 
-    def _choose(self, image: Image) -> Denoiser | None:
-        """Build the recommended method with what this one was told."""
+    def _choose(self, images: Sequence[Image]) -> Denoiser:
+        """The default, or what is surely better."""
+        name, settings, usual = self._usual(images)
+        self.usual_ = usual
+        window = middle(images[0])
+        if not np.isfinite(np.asarray(window.data, np.float64)).all():
+            return usual
+        odd = self._odd(usual)
+        others = self._others(name, odd or bool(self._doubts(usual, window, usual.run(window).image)))
+        others = [(other, how) for other, how in others if self._seconds(other, images[0]) <= self._budget(images[0])]
+        if not others:
+            return usual
+        best = begun = self._try(name, settings, usual, window)
+        for other, how in others:
+            trial = self._try(other, how, self._build(other, how).fit([window]), window)
+            if trial.risk.below(best.risk):
+                best = trial
+        if best is begun:
+            return usual
+        self.reason_ = (
+            f"{best.method}, whose estimated risk on a window is {best.risk.value:.3g} (in units of the noise's "
+            f"variance) against {begun.risk.value:.3g} of {begun.method}"
+        )
+        return self._build(best.method, best.settings).fit(images)
+
+    def _usual(self, images: Sequence[Image]) -> tuple[str, dict[str, Any], Denoiser]:
+        """What is used unless something else is surely better, fitted."""
         advice = self.report_.recommendation
-        name = advice["method"]
-        if name is None:
-            return None
-        if self.ndim == 3 and name == "bm3d":
+        name, settings = advice["method"], dict(advice["settings"])
+        if name == "pretrained" and self.ndim == 3:
+            self.reason_ = "volumes are filtered as such: non-local means"
             name = "nlm"
+        if name != "pretrained":
+            return name, settings, self._build(name, settings).fit(images)
+        settings["tta"] = self.tta or self.effort != "fast"
+        try:
+            return name, settings, self._build(name, settings).fit(images)
+        except HushError as error:  # weights are missing or damaged
+            self.notes_.append(f"{error}; BM3D serves instead")
+            self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
+            return "bm3d", {}, self._build("bm3d", {}).fit(images)
+
+    def _odd(self, model: Denoiser) -> bool:
+        """Note what speaks against the network before its result is looked at; whether something does."""
+        if model.method != "pretrained":
+            return False
+        odd = [scale for scale in getattr(model, "values_", []) if not LEVELS[0] < scale < LEVELS[1]]
+        strange = [own for own in getattr(model, "own_", []) if not AT_PEACE[0] < own < AT_PEACE[1]]
+        if odd:
+            self.notes_.append(
+                f"the noise looks {odd[0]:.2g} times as strong as its estimate, which lies outside its interval: "
+                "that was used"
+            )
+        elif strange:
+            self.notes_.append(
+                "what is in the image, or its noise, is unlike what the weights have seen: to them the noise looks "
+                f"{strange[0]:.2g} times as strong as it is by hidden pixels"
+            )
+        return bool(odd or strange)
+
+    def _others(self, usual: str, doubted: bool) -> list[tuple[str, dict[str, Any]]]:
+        """What else is tried: with little time only where something speaks against the default."""
+        if self.ndim == 3 or (self.effort == "fast" and not doubted):
+            return []
+        found: list[tuple[str, dict[str, Any]]] = []
+        if usual != "bm3d":
+            found.append(("bm3d", {}))
+        mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
+        if doubted or self.effort == "thorough":
+            found.append(("structn2v", {"mask": mask}) if mask else ("n2v", {}))
+        if self.effort == "thorough" and not mask:
+            found.append(("ssdn", {}))
+        return [(name, settings) for name, settings in found if name != usual]
+
+    def _budget(self, image: Image) -> float:
+        return float(BUDGET[self.effort] * max(1.0, image.data.size / 1e6))
+
+    def _seconds(self, name: str, image: Image) -> float:
+        """About how long a method takes for the whole image, and for its trial."""
+        if name == "bm3d":
+            return float(BM3D * image.data.size / 1e6 * 2 / (os.cpu_count() or 2))
+        return 0.0  # told how long
+
+    def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
+        """Build a method with what this one was told."""
         kind = registry.get("methods", name)
-        known: dict[str, Any] = {key: value for key, value in self.settings.items() if key in kind.settings_of()}
-        model: Denoiser = kind(**known, **advice["settings"])
+        own = self.settings | {"seconds": self.seconds or LEARNING[self.effort]}
+        known = {key: value for key, value in own.items() if key in kind.settings_of()}
+        model: Denoiser = kind(**known | settings)
         return model
+
+    def _try(self, name: str, settings: dict[str, Any], model: Denoiser, window: Image) -> _Trial:
+        risk = judge(lambda: self._build(name, settings), model, window, self.report_, self.seed)
+        self.trials_.append(_Trial(name, settings, risk))
+        return self.trials_[-1]
+
+    # Applying ------------------------------------------------------------------------------------
 
     def run(
         self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
     ) -> Result:
-        """Denoise with the chosen method; ``info`` has ``chosen`` and ``reason``."""
+        """Denoise with the chosen method; ``info`` has ``chosen``, ``reason`` and, where some were made, ``trials``."""
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         noisy = as_image(image)
-        if self.chosen_ is None:
-            result = self._untouched(noisy, out)
+        model = self.chosen_
+        if std is not None and model is not None and not model.uncertain:
+            model = self.usual_  # a better result without the deviation that was asked for is of no use
+        if model is None:
+            result = self._untouched(noisy, out, std)
         else:
-            for name in ("strength", "strength_luma", "strength_chroma"):
-                setattr(self.chosen_, name, getattr(self, name))
-            result = self.chosen_.run(noisy, out, done, std)
-        result.info["chosen"] = self.chosen_.method if self.chosen_ is not None else None
-        result.info["reason"] = f"{self.report_.verdict} So: {self.report_.recommendation['reason']}."
+            for name in STRENGTHS:
+                setattr(model, name, getattr(self, name))
+            result = model.run(noisy, out, done, std)
+            self._checked(model, noisy, result)
+            share = keep_flat(noisy, result.image.data, result.std.data if result.std is not None else None)
+            if share:
+                result.info["kept"] = share
+        result.info["chosen"] = model.method if model is not None else None
+        result.info["reason"] = f"{self.report_.verdict} So: {self.reason_}."
         result.info["noise"] = self.report_.as_dict()["noise"]
+        ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
+        if ranked:
+            words = (f"{trial.method} {trial.risk.value:.3g} ± {trial.risk.error:.1g}" for trial in ranked)
+            result.info["tried"] = "; ".join(words) + " (mean squared error in units of the noise's variance)"
+        result.info["trials"] = [
+            {"method": trial.method, "settings": trial.settings, "risk": trial.risk.value, "error": trial.risk.error}
+            for trial in ranked
+        ]
         return Result(
             result.image.with_meta(hush={"version": __version__, "method": self.method}),
             result.std,
             result.info | {"method": self.method, "settings": self.settings},
         )
 
-    def _untouched(self, noisy: Image, out: Array | None) -> Result:
+    def _doubts(self, model: Denoiser, noisy: Image, clean: Image) -> list[str]:
+        """What speaks against a result; the network may have used another level than the analysis found."""
+        level = float(np.median(getattr(model, "values_", [1.0]))) if model.method == "pretrained" else 1.0
+        return doubts(noisy, clean, self.report_, level)
+
+    def _checked(self, model: Denoiser, noisy: Image, result: Result) -> None:
+        """Say what speaks against a result; where part of the noise was to stay nothing can be said."""
+        said = list(self.notes_)
+        if all(getattr(self, name) in (None, 1) for name in STRENGTHS):
+            said += self._doubts(model, middle(noisy, LOOK), middle(result.image, LOOK))
+        for text in said:
+            warn(result.info, text)
+
+    def _untouched(self, noisy: Image, out: Array | None, std: Array | None) -> Result:
         clean = np.array(noisy.data) if out is None else out
         clean[...] = noisy.data
+        if std is not None:
+            std[...] = 0
         info: dict[str, Any] = {
             "warnings": [],
             "seed": self.seed,
@@ -108,4 +286,5 @@ class Auto(Knowing):
         }
         if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
             warn(info, "the image is constant: it is given back unchanged")
-        return Result(dataclasses.replace(noisy, data=clean), None, info)
+        note = {"version": __version__, "method": self.method}
+        return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)

@@ -11,7 +11,7 @@ import torch
 from scipy import linalg, ndimage
 from torch import Tensor, nn
 
-from hush import weights
+from hush import risk, weights
 from hush.classical import Classical
 from hush.denoiser import demand
 from hush.image import Array, Image
@@ -29,6 +29,7 @@ WEIGHTS = {  # what ships for so many colours, without and with a camera's noise
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 # brightness and two colours, of length 1, for weights that know only grey: rows
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
+NEAR = 0.04  # departure of the level that needs no second witness
 MOST_SHARED = 0.9  # correlation of neighbours
 PEAK = 255.0  # levels of the weights are said of it
 LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
@@ -45,6 +46,17 @@ def suited(samples: int, camera: bool) -> str:
     names = WEIGHTS[samples if samples in (1, 3) else 1, camera]
     here = weights.paths()
     return next((name for name in names if name in here), names[-1])
+
+
+def _draw(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
+    """Noise (C, Y, X) of deviation 1 whose neighbours correlate as said."""
+    noise = np.random.default_rng(seed).standard_normal(shape)
+    for channel, each in zip(noise, lags, strict=True):
+        for axis, lag in enumerate(each):
+            if lag > 0:  # white noise smoothed by a Gaussian of this length
+                channel[...] = ndimage.gaussian_filter1d(channel, 0.5 / np.sqrt(-np.log(lag)), axis=axis, mode="wrap")
+        channel /= channel.std()
+    return noise
 
 
 @dataclass(frozen=True)
@@ -70,15 +82,18 @@ class _Prepared:
 class Pretrained(Classical):
     """Denoise with weights that were trained beforehand on clean images: nothing is learned from this one.
 
-    The noise is stabilised, so that it is Gaussian and of one level, of which the network is told. How that level is
-    multiplied, since an analysis may be wrong, is chosen by hiding pixels.
+    The noise is stabilised, so that it is Gaussian and of one level, of which the network is told. Since an analysis
+    may be wrong, that level is multiplied where two witnesses agree that it should be: how well hidden pixels are
+    predicted, and at which level the network is at peace with itself (`hush.risk.consistent`). The first leans to
+    strong filters where there is texture, the second to weak ones where neighbours share noise of which nothing is
+    known.
 
     Parameters
     ----------
     scale : float or None
         Multiple of the noise's level that the network is told; None: chosen.
     calibrate : bool
-        Choose it by hiding pixels; otherwise it is 1.
+        Choose it; otherwise it is 1.
     weights : str or None
         Name of shipped or cached weights, see ``hush weights``; None: by the noise and the colours of the image.
     device, precision : str or None
@@ -99,7 +114,7 @@ class Pretrained(Classical):
     volumes: ClassVar[bool] = False
     parameter: ClassVar[str] = "scale"
     usual: ClassVar[float | None] = 1.0
-    options: ClassVar[tuple[float, ...]] = (0.8, 0.9, 1.0, 1.12, 1.25, 1.4, 1.6)
+    options: ClassVar[tuple[float, ...]] = (0.5, 0.65, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0, 2.5)
 
     scale: float | None = None
     calibrate: bool = True
@@ -120,11 +135,11 @@ class Pretrained(Classical):
 
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""
-        self.samples_ = image.samples()
+        self.samples_, self.own_ = image.samples(), []
         camera = False
         for number in range(self._works(image)):
             ways = self._ways(image, number)
-            plane = fill(self._views(image, number)[0])[0]
+            plane = np.asarray(fill(self._views(image, number)[0])[0], np.float32)
             values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
             few = (self._dark(values, ways) > DARK).mean() > FEW
             camera |= bool(few) or not all(way.noise.white for way in ways)
@@ -175,6 +190,21 @@ class Pretrained(Classical):
         low, high = np.percentile(values[:, :: max(1, values.shape[1] // SAMPLE)], [LOW, HIGH], axis=1)
         extent = np.maximum(high - low, 1e-12)
         return _Prepared((low + high) / 2, extent, self._weighed(np.clip(lags, 0, MOST_SHARED)), ways)
+
+    def choose(self, ready: Array, sigma: Array, prepared: _Prepared, ways: Sequence[Stabiliser]) -> float:
+        """Choose the multiple of the level: the nearest to one between what two witnesses say."""
+        real = sigma.reshape(-1, 1, 1) * (1 - self._dark(ready, ways)).clip(0.05)
+        own = risk.consistent(
+            lambda values, scale: self.filter_trial(values, sigma, scale, prepared),
+            ready,
+            (real * _draw(ready.shape, prepared.lags, self.seed)).astype(np.float32),
+        )
+        self.own_.append(own)
+        if abs(own - 1) < NEAR:
+            return own
+        hidden = super().choose(ready, sigma, prepared, ways)
+        low, high = sorted((hidden, own))
+        return float(np.clip(1.0, low, high))
 
     @staticmethod
     def _dark(values: Array, ways: Sequence[Stabiliser]) -> Array:

@@ -1,0 +1,208 @@
+"""Auto: what it chooses, why, what it warns of, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage import data
+
+import hush
+from hush import io, registry, weights
+from hush.doubts import doubts
+from hush.image import Image
+from hush.noise import parse
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return parse(text).draw(rng).sample(clean.astype(np.float64), rng).astype(np.float32)
+
+
+@pytest.fixture
+def camera() -> np.ndarray:
+    return np.asarray(data.camera()[100:292, 180:372], np.float32)
+
+
+@pytest.mark.parametrize("text", ["gaussian:sigma=20", "poisson:photons=30", "gaussian:sigma=15 + bernoulli:p=0.02"])
+def test_the_default_says_why(camera: np.ndarray, text: str) -> None:
+    image = noisy(camera, text)
+    result = hush.Auto().fit(image).run(image)
+    assert result.info["chosen"] == "pretrained"
+    assert result.info["warnings"] == []
+    assert "network that comes with hush" in result.info["reason"]
+    assert hush.psnr(result.image.data, camera, 255) > hush.psnr(image, camera, 255) + 5
+
+
+def test_a_clean_image_comes_back_untouched() -> None:
+    clean = data.camera()
+    std = np.ones(clean.shape, np.float32)
+    result = hush.Auto().fit(clean).run(clean, std=std)
+    assert result.info["chosen"] is None
+    assert "No noise" in result.info["reason"]
+    assert result.image.data.tobytes() == clean.tobytes()
+    assert not std.any()
+
+
+def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network remove nothing."""
+    monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", lambda self, x: x[:, :1])
+
+
+@pytest.mark.filterwarnings("ignore:the noise looks")
+def test_a_bad_default_is_replaced_by_what_is_surely_better(
+    camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled(monkeypatch)
+    image = noisy(camera, "gaussian:sigma=20")
+    result = hush.Auto(steps=2).fit(image).run(image)
+    assert result.info["chosen"] == "bm3d"
+    first, *_, last = result.info["trials"]
+    assert (first["method"], last["method"]) == ("bm3d", "n2v") or last["method"] == "pretrained"
+    risks = {trial["method"]: trial for trial in result.info["trials"]}
+    margin = 2 * np.hypot(risks["bm3d"]["error"], risks["pretrained"]["error"])
+    assert risks["bm3d"]["risk"] + margin < risks["pretrained"]["risk"]
+    assert "estimated risk" in result.info["reason"]
+    assert "pretrained 1 " in result.info["tried"]
+    assert hush.psnr(result.image.data, camera, 255) > hush.psnr(image, camera, 255) + 6
+
+
+@pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
+def test_with_little_time_a_slow_method_is_not_tried_on_a_large_image(
+    camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled(monkeypatch)
+    image = noisy(np.tile(camera, (4, 4)), "gaussian:sigma=20")
+    model = hush.Auto(steps=2).fit(image)
+    assert {trial.method for trial in model.trials_} == {"pretrained", "n2v"}
+    result = model.run(image)
+    assert any("of the noise's power was removed" in text for text in result.info["warnings"])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_without_weights_bm3d_serves_and_one_warning_says_so(
+    camera: np.ndarray, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "HERE", tmp_path)
+    monkeypatch.setenv("HUSH_WEIGHTS", str(tmp_path))
+    weights.load.cache_clear()
+    if damage == "cut":
+        (tmp_path / "gaussian-fast.safetensors").write_bytes(b"x" * 100)
+    image = noisy(camera, "gaussian:sigma=20")
+    with pytest.warns(hush.HushWarning, match="gaussian-fast") as said:
+        result = hush.Auto().fit(image).run(image)
+    weights.load.cache_clear()
+    assert result.info["chosen"] == "bm3d"
+    assert len(said) == len(result.info["warnings"]) == 1
+    assert "cannot be used" in result.info["reason"]
+    assert hush.psnr(result.image.data, camera, 255) > hush.psnr(image, camera, 255) + 6
+
+
+def test_more_time_tries_others_and_keeps_what_is_not_surely_worse(camera: np.ndarray) -> None:
+    image = noisy(camera, "gaussian:sigma=20")
+    model = hush.Auto(effort="balanced").fit(image)
+    assert model.chosen_ is not None
+    risks = {trial.method: trial.risk for trial in model.trials_}
+    assert set(risks) == {"pretrained", "bm3d"}
+    assert model.chosen_.method == "pretrained" or risks["bm3d"].below(risks["pretrained"])
+    assert model.usual_ is not None
+    assert model.usual_.settings["tta"]
+
+
+def test_uncertainty_comes_from_the_network_whatever_was_chosen(
+    camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = noisy(camera, "gaussian:sigma=20")
+    model = hush.Auto().fit(image)
+    model.chosen_ = registry.get("methods", "bm3d")().fit(image)
+    std = np.zeros(image.shape, np.float32)
+    result = model.run(image, std=std)
+    assert result.info["chosen"] == "pretrained"
+    inside = np.abs(result.image.data - camera) < std
+    assert 0.55 < inside.mean() < 0.85
+
+
+# What no noise can have reached ------------------------------------------------------------------
+
+
+def test_a_masked_background_and_saturated_areas_stay(camera: np.ndarray) -> None:
+    y, x = np.mgrid[:192, :192]
+    scene = noisy(camera * 0.6 + 40, "gaussian:sigma=12").clip(0, 255)
+    scene[(y - 96) ** 2 + (x - 96) ** 2 > 85**2] = 0
+    scene[40:60, 70:95] = 255
+    image = np.rint(scene).astype(np.uint8)
+    std = np.zeros(image.shape, np.float32)
+    result = hush.Auto().fit(image).run(image, std=std)
+    outside = (y - 96) ** 2 + (x - 96) ** 2 > 92**2
+    for area, value in ((outside, 0), (np.s_[40:60, 70:95], 255)):
+        assert (result.image.data[area] == value).all()
+        assert not std[area].any()
+    assert result.info["kept"] == pytest.approx(((scene == 0).sum() + 500) / scene.size, abs=0.02)
+    inside = (y - 96) ** 2 + (x - 96) ** 2 < 80**2
+    assert (result.image.data[inside] != image[inside]).mean() > 0.8
+    assert (std[inside] > 0).mean() > 0.9
+
+
+def test_single_saturated_pixels_are_noise(camera: np.ndarray) -> None:
+    image = noisy(camera + 60, "gaussian:sigma=25").clip(0, 255)
+    result = hush.Auto().fit(image).run(image)
+    top = (image == 255) & (camera < 150)
+    assert top.sum() > 20
+    assert result.image.data[top].mean() < 240
+
+
+# Doubts ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def report(camera: np.ndarray) -> Any:
+    return hush.analyze(noisy(camera, "gaussian:sigma=20"), noise=parse("gaussian:sigma=20"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda clean, image: clean + 4, "brightness was moved by +0.20"),
+        (lambda clean, image: 100 + 0.9 * (clean - 100), "contrast was changed"),
+        (lambda clean, image: np.roll(clean, 3, 0), "structure is left"),
+        (lambda clean, image: np.full_like(clean, clean.mean()), "fine detail may be lost"),
+        (lambda clean, image: 0.6 * image + 0.4 * clean, "part of the noise has stayed"),
+        (lambda clean, image: clean - 15 * np.sign(image - clean), "times the noise's power was removed"),
+    ],
+)
+def test_what_was_removed_is_looked_at(camera: np.ndarray, report: Any, spoil: Any, said: str) -> None:
+    image = noisy(camera, "gaussian:sigma=20")
+    assert doubts(Image(image, "YX"), Image(camera, "YX"), report) == []
+    texts = doubts(Image(image, "YX"), Image(spoil(camera, image).astype(np.float32), "YX"), report)
+    assert any(said in text for text in texts), texts
+
+
+def test_a_wrong_level_is_said_and_put_right(camera: np.ndarray) -> None:
+    image = noisy(np.tile(camera, (2, 2)), "gaussian:sigma=30")
+    with pytest.warns(hush.HushWarning, match="the noise looks 2"):
+        result = hush.Auto(noise="gaussian:sigma=14").fit(image).run(image)
+    assert len(result.info["warnings"]) == 1
+    assert hush.psnr(result.image.data, np.tile(camera, (2, 2)), 255) > 26
+
+
+# The command -----------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_was_tried(camera: np.ndarray, tmp_path: Path, run: Run) -> None:
+    io.write(tmp_path / "a.tif", Image(noisy(camera, "gaussian:sigma=20"), "YX"))
+    said = ("--effort", "balanced", "--report", tmp_path / "a.html", "--json")
+    code, out, _ = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "b.tif", *said)
+    assert code == 0
+    record = json.loads(out.splitlines()[-1])
+    assert {trial["method"] for trial in record["trials"]} == {"pretrained", "bm3d"}
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert "Estimated errors" in page
+    assert "bm3d" in page
+    code, _, err = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "c.tif", "--effort", "fast", "--method", "n2v")
+    assert (code, "--effort" in err) == (2, True)
