@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -115,7 +116,16 @@ def hidden_risk(
 
 
 def middle(image: Image, side: int = WINDOW) -> Image:
-    """Return the middle of an image, `side` pixels high and wide at most."""
-    cuts = [slice(max(0, (size - side) // 2), (size - side) // 2 + side if size > side else size)
-            for size in (image.sizes["Y"], image.sizes["X"])]  # fmt: skip
-    return image.crop(*cuts)
+    """Return the middle of an image: `side` pixels high and wide at most, and one plane of a stack or of frames.
+
+    Examples
+    --------
+    >>> middle(Image(np.zeros((2, 9, 400, 90)), "CZYX")).data.shape
+    (2, 1, 256, 90)
+    """
+    most = {"Y": side, "X": side, "C": image.sizes.get("C", 1), "S": image.sizes.get("S", 1)}
+    cuts = []
+    for axis, size in zip(image.axes, image.data.shape, strict=True):
+        start = max(0, (size - most.get(axis, 1)) // 2)
+        cuts.append(slice(start, start + most.get(axis, 1)))
+    return replace(image, data=image.data[tuple(cuts)])

@@ -135,7 +135,8 @@ class Pretrained(Classical):
 
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""
-        self.samples_, self.own_ = image.samples(), []
+        self.samples_ = image.samples()
+        self.own_: list[float] = []
         camera = False
         for number in range(self._works(image)):
             ways = self._ways(image, number)
