@@ -38,10 +38,13 @@ def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) 
     domain = Domain(noisy, report)
     before = domain.stack(noisy.data, lambda way, plane: way.forward(way.repair(plane)))  # impulses are meant to go
     after = domain.stack(clean.data, Stabiliser.forward_mean)
-    spread, said = level * domain.deviation(before), []
-    areas = domain.stack(noisy.data, _flat)
+    areas, said = domain.stack(noisy.data, _flat), []
+    if areas.all():
+        return []
+    # of all pixels together: where photons are few there is hardly any noise to compare with
+    spread = level * float(np.sqrt(np.mean(domain.deviation(after)[~areas] ** 2)))
     for area, one, other in zip(areas, before, after, strict=True):
-        other[area] = one[area] = float(other[~area].mean())  # a masked background says nothing
+        other[area] = one[area] = other.mean()  # a masked background says nothing
     if all(channel.white for channel in report.channels):
         said = _shape((before - after) / spread, float(areas.mean()))
     found = risk.residual(before, after)

@@ -23,7 +23,7 @@ from hush.risk import Risk
 
 LOOK = 1024  # side of the window in which a result is looked at
 BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
-LEARNING = {"fast": 2.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
+LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 BM3D = 14.0  # seconds for a million pixels, on two cores
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
@@ -187,7 +187,7 @@ class Auto(Knowing):
         if usual != "bm3d":
             found.append(("bm3d", {}))
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
-        if doubted or self.effort == "thorough":
+        if self.effort == "thorough" or (doubted and self.effort == "balanced"):
             found.append(("structn2v", {"mask": mask}) if mask else ("n2v", {}))
         if self.effort == "thorough" and not mask:
             found.append(("ssdn", {}))
