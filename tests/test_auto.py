@@ -149,6 +149,13 @@ def test_a_masked_background_and_saturated_areas_stay(camera: np.ndarray) -> Non
     assert (std[inside] > 0).mean() > 0.9
 
 
+def test_where_photons_are_few_no_mask_is_seen() -> None:
+    from hush.kept import flat
+
+    assert flat(np.random.default_rng(0).poisson(0.03, (256, 256))) is None
+    assert flat(np.zeros((20, 20))) is None
+
+
 def test_single_saturated_pixels_are_noise(camera: np.ndarray) -> None:
     image = noisy(camera + 60, "gaussian:sigma=25").clip(0, 255)
     result = hush.Auto().fit(image).run(image)

@@ -107,6 +107,36 @@ def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: 
     assert float(made.x[:, 2].abs().max()) < 0.1
 
 
+def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
+    from skimage import data
+
+    clean = np.moveaxis(data.astronaut()[:96, 100:196].astype(np.float32) / 255 - 0.5, -1, 0)
+    lags = []
+    for seed in range(8):
+        noisy, target, level, _, shared = pretraindata.photograph(clean, np.random.default_rng(seed))
+        assert noisy.shape == target.shape == clean.shape
+        np.testing.assert_allclose((noisy - target).std((1, 2)), level.ravel(), rtol=0.02)
+        assert 0.002 < level.mean() < 0.2
+        # what it has to come to is the scene, not the compressed picture
+        assert np.abs(target - clean).mean() < 0.03
+        levels = np.rint((noisy + 0.5) * 255)
+        np.testing.assert_allclose((noisy + 0.5) * 255, levels, atol=1e-6)
+        lags.append(float(shared.mean()))
+    assert 0.2 < np.mean(lags) < 0.9
+
+
+def test_colour_patches_of_all_kinds(recipe: Path) -> None:
+    how = {"shared": 0.25, "longest": 1.4, "photons": 0.25, "photographs": 0.25, "least": 1.0, "most": 60.0}
+    settings = pretrain.recipe_of(str(recipe)) | {"channels": 3, "camera": how}
+    made = pretraindata.shown(torch.rand(40, 3, 32, 32) - 0.5, settings, torch.Generator().manual_seed(0))
+    assert made.x.shape == (40, 11, 32, 32)
+    assert torch.isfinite(made.x).all()
+    real = (made.x[:, :3] - made.target).std((2, 3)) / made.level[:, :, 0, 0]
+    assert 0.8 < float(real.median()) < 1.1
+    assert float((made.x[:, 6:9].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.25, abs=0.15)
+    assert float((made.x[:, 9:].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.5, abs=0.2)
+
+
 def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path, recipe: Path, tmp_path: Path) -> None:
     path = tmp_path / "more.toml"
     how = ", ".join(f"{key} = {value}" for key, value in CAMERA.items())

@@ -8,6 +8,7 @@ from scipy import ndimage
 from hush.image import Array, Image
 
 SIDE = 7  # of the squares of one value that an area is made of: chance makes none
+MOST = 0.8  # share of the lowest values that a mask holds; where photons are few there are as many outside
 
 
 def keep_flat(noisy: Image, clean: Array, std: Array | None = None) -> float:
@@ -54,11 +55,11 @@ def flat(values: Array) -> Array | None:
     area = None
     if values.size == 0 or values.dtype.kind == "b":
         return None
-    for end in (np.nanmin(values), np.nanmax(values)):
+    for end, least in ((np.nanmin(values), MOST), (np.nanmax(values), 0.0)):
         same = values == end
         if same.sum() < SIDE**2 or same.all():
             continue
         found = ndimage.binary_opening(same, np.ones((SIDE, SIDE), bool))
-        if found.any():
+        if found.sum() > least * same.sum():
             area = found if area is None else area | found
     return area

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -21,6 +23,7 @@ from hush.stabilise import AROUND
 
 PEAK = 255.0  # networks see -0.5 to 0.5
 REACH = 4  # pixels over which neighbours may share noise
+GAMMA = 2.2  # of the scale that files have
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
@@ -77,7 +80,7 @@ class Shown:
 
 
 def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
-    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of three kinds."""
+    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of its kinds."""
     level = _levels(clean, recipe["sigma"], rng)
     how = recipe.get("camera")
     if not how:
@@ -86,13 +89,17 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     kind = torch.rand((len(clean), 1), generator=rng, device=clean.device)
     noise, shared = _shared_noise(clean, how["longest"], (kind < how["shared"]).float(), rng)
     noisy, target, dark = clean + level * noise, clean.clone(), torch.zeros_like(clean)
-    few = torch.nonzero(kind[:, 0] >= 1 - how["photons"])[:, 0].tolist()
-    seed = int(torch.randint(1 << 31, (1,), generator=rng, device=clean.device))
-    numbers = np.random.default_rng(seed)
-    for k in few:
-        made = _photons(clean[k].cpu().numpy(), how, recipe["sigma"][1], numbers)
-        noisy[k], target[k], dark[k] = (torch.from_numpy(one).to(clean) for one in made[:3])
-        level[k] = made[3]
+    numbers = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=rng, device=clean.device)))
+    for k, share in enumerate(kind[:, 0].tolist()):
+        patch = clean[k].cpu().numpy()
+        if share >= 1 - how["photons"]:
+            made = _photons(patch, how, recipe["sigma"][1], numbers)
+        elif share >= 1 - how["photons"] - how.get("photographs", 0):
+            made = photograph(patch, numbers)
+        else:
+            continue
+        for whole, one in zip((noisy, target, level, dark, shared), made, strict=True):
+            whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
     return _shown(noisy, target, level, dark, shared.expand(-1, -1, *clean.shape[2:]))
 
 
@@ -141,8 +148,8 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
 
 def _photons(
     clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
-) -> tuple[Array, Array, Array, float]:
-    """A patch (C, Y, X) by few photons, stabilised: noisy, mean, by how much the noise is below its level, the level.
+) -> tuple[Array, Array, float, Array, float]:
+    """A patch (C, Y, X) by few photons, stabilised: noisy, its mean, level, by how much noise is below it, correlation.
 
     Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
     network for Gaussian noise does badly.
@@ -157,4 +164,44 @@ def _photons(
     low, high = np.percentile(seen, [0.5, 99.5])
     extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
     middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
-    return (seen - middle) / extent, (mean - middle) / extent, dark, 1 / extent
+    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, dark, 0.0
+
+
+def photograph(clean: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, float, Array]:
+    """A colour patch (3, Y, X) as a camera's JPEG: noisy, what the camera makes without noise, level, 0, correlation.
+
+    Photons and read noise on a Bayer mosaic, interpolated, often smoothed, on the scale that eyes like, compressed:
+    so that the noise is shared by neighbours and colours and depends on brightness.
+    """
+    photons, read = np.exp(rng.uniform(np.log(60), np.log(3000))), rng.uniform(0, 5)
+    balance = np.array([rng.uniform(1.4, 2.4), 1.0, rng.uniform(1.2, 2.2)]).reshape(3, 1, 1)
+    smooth = rng.uniform(0, 0.9) * (rng.random() < 0.6)
+    light = np.clip(clean + 0.5, 0, 1) ** GAMMA / balance
+    counts = (rng.poisson(light * photons) + read * rng.standard_normal(light.shape)) / photons
+    target, noisy = (_developed(one, balance, smooth) for one in (light, counts))
+    noisy = _compressed(noisy, int(rng.integers(80, 99)), int(rng.choice([0, 2])))
+    away = noisy - target
+    away -= away.mean((1, 2), keepdims=True)
+    level = np.maximum(away.std((1, 2), keepdims=True), 1e-4)
+    lags = [(away[:, 1:] * away[:, :-1]).mean((1, 2)), (away[:, :, 1:] * away[:, :, :-1]).mean((1, 2))]
+    shared = np.clip([np.mean(lag / level.ravel() ** 2) for lag in lags], 0, 0.95).reshape(2, 1, 1)
+    return noisy - 0.5, target - 0.5, level, 0.0, shared
+
+
+def _developed(light: Array, balance: Array, smooth: float) -> Array:
+    """From linear light (3, Y, X) to what a file holds, 0 to 1: every pixel has measured one colour only."""
+    colour = np.zeros(light.shape[1:], int)
+    colour[::2, 1::2] = colour[1::2, ::2] = 1
+    colour[1::2, 1::2] = 2
+    known = (colour == np.arange(3).reshape(3, 1, 1)).astype(float)
+    near = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])[None]
+    sums, weights = (ndimage.convolve(one, near, mode="mirror") for one in (light * known, known))
+    full = np.clip(sums / weights * balance, 0, 1) ** (1 / GAMMA)
+    return ndimage.gaussian_filter(full, (0, smooth, smooth)) if smooth else full
+
+
+def _compressed(image: Array, quality: int, subsampling: int) -> Array:
+    file = io.BytesIO()
+    pixels = np.rint(255 * np.moveaxis(image, 0, -1)).astype(np.uint8)
+    Pillow.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return np.moveaxis(np.asarray(Pillow.open(file), np.float64), -1, 0) / 255

@@ -149,6 +149,7 @@ def _camera(note: dict[str, Any]) -> str:
     return (
         f"; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} pixels; "
         f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
+        + (f"; {how['photographs']:.0%} are a camera's JPEG" if "photographs" in how else "")
     )
 
 

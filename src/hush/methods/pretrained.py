@@ -23,7 +23,7 @@ from hush.stabilise import Stabiliser
 WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
     (1, False): ("gaussian-fast",),
     (1, True): ("camera-fast", "gaussian-fast"),
-    (3, False): ("gaussian-fast-rgb", "gaussian-fast"),
+    (3, False): ("gaussian-fast-rgb", "camera-fast-rgb", "gaussian-fast"),
     (3, True): ("camera-fast-rgb", "camera-fast", "gaussian-fast"),
 }
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
