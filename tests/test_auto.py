@@ -152,7 +152,7 @@ def test_a_masked_background_and_saturated_areas_stay(camera: np.ndarray) -> Non
 def test_where_photons_are_few_no_mask_is_seen() -> None:
     from hush.kept import flat
 
-    assert flat(np.random.default_rng(0).poisson(0.03, (256, 256))) is None
+    assert flat(np.random.default_rng(0).poisson(0.1, (256, 256))) is None
     assert flat(np.zeros((20, 20))) is None
 
 
