@@ -36,7 +36,7 @@ data = [
 score = [{ name = "other cells", generate = "epithelium", first = 50, count = 1, sigma = [25] }]
 """
 
-CAMERA = {"shared": 0.35, "longest": 1.4, "photons": 0.45, "least": 0.3, "most": 60.0}
+CAMERA = {"lost": 0.0, "shared": 0.35, "longest": 1.4, "photons": 0.45, "least": 0.3, "most": 60.0}
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) 
     }
     made = pretraindata.shown(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
     x = made.x
-    assert x.shape == (60, 5, 96, 96)
+    assert x.shape == (60, 6, 96, 96)
     assert float(x[:, 2].abs().max()) == 0
     noise = x[:, 0] / made.level[:, 0]
     torch.testing.assert_close(noise.std((1, 2)), torch.ones(60), rtol=0.15, atol=0)
-    down, across = x[:, 3, 0, 0], x[:, 4, 0, 0]
+    down, across = x[:, 4, 0, 0], x[:, 5, 0, 0]
     found = [(noise[:, 1:] * noise[:, :-1]).mean((1, 2)), (noise[:, :, 1:] * noise[:, :, :-1]).mean((1, 2))]
     torch.testing.assert_close(torch.stack([down, across]), torch.stack(found), rtol=0, atol=0.15)
     white = (down == 0) & (across == 0)
@@ -126,15 +126,54 @@ def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
 
 
 def test_colour_patches_of_all_kinds(recipe: Path) -> None:
-    how = {"shared": 0.25, "longest": 1.4, "photons": 0.25, "photographs": 0.25, "least": 1.0, "most": 60.0}
+    how = {
+        "lost": 0.3,
+        "shared": 0.25,
+        "longest": 1.4,
+        "photons": 0.25,
+        "photographs": 0.25,
+        "least": 1.0,
+        "most": 60.0,
+    }
     settings = pretrain.recipe_of(str(recipe)) | {"channels": 3, "camera": how}
     made = pretraindata.shown(torch.rand(40, 3, 32, 32) - 0.5, settings, torch.Generator().manual_seed(0))
-    assert made.x.shape == (40, 11, 32, 32)
+    assert made.x.shape == (40, 12, 32, 32)
     assert torch.isfinite(made.x).all()
     real = (made.x[:, :3] - made.target).std((2, 3)) / made.level[:, :, 0, 0]
     assert 0.8 < float(real.median()) < 1.1
     assert float((made.x[:, 6:9].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.25, abs=0.15)
-    assert float((made.x[:, 9:].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.5, abs=0.2)
+    assert float((made.x[:, 10:].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.5, abs=0.2)
+
+
+def test_lost_pixels_are_filled_from_around_and_told(recipe: Path) -> None:
+    how = {"camera": CAMERA | {"lost": 1.0, "shared": 0.0, "photons": 0.0}, "sigma": [0.0, 0.1]}
+    ramp = torch.linspace(-0.5, 0.5, 64).expand(30, 1, 64, 64).contiguous()
+    made = pretraindata.shown(ramp, pretrain.recipe_of(str(recipe)) | how, torch.Generator().manual_seed(0))
+    lost = made.x[:, 3] > 0
+    shares = lost.float().mean((1, 2))
+    assert float(shares.min()) > 0.001
+    assert 0.02 < float(shares.mean()) < 0.3
+    assert torch.equal(made.target, ramp)
+    inner = lost[:, :, 8:-8]
+    torch.testing.assert_close(made.x[:, 0, :, 8:-8][inner], ramp[:, 0, :, 8:-8][inner], atol=0.03, rtol=0)
+
+
+def test_missing_values_are_filled_and_the_network_is_told_where(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, seen = registry.get("methods", "pretrained"), []
+
+    def look(self: Any, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x[:, :1]
+
+    monkeypatch.setattr(kind, "_apply", look)
+    monkeypatch.setattr(kind, "_loaded", (weights.load("tiny")[0], weights.card("tiny") | {"camera": CAMERA}))
+    noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
+    noisy[np.random.default_rng(1).random((64, 64)) < 0.03] = 255
+    model = method()
+    result = model.fit(noisy).run(noisy)
+    np.testing.assert_array_equal(seen[0][0, 3, :64, :64].numpy() > 0, noisy == 255)
+    assert result.image.data.max() < 140
+    assert model.knows_missing
 
 
 def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path, recipe: Path, tmp_path: Path) -> None:
@@ -143,8 +182,8 @@ def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path
     added = f'begin = "tiny"\ncamera = {{ {how} }}\nseed = 3'
     path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
     note = pretrain.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
-    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 5)
-    x = torch.rand(1, 5, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 6)
+    x = torch.rand(1, 6, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (new, _) = weights.load("tiny"), weights.load("more")
     torch.testing.assert_close(new(x), old(x[:, :2]))
 
@@ -352,10 +391,10 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
     noisy = ndimage.gaussian_filter1d(np.random.default_rng(0).normal(0, 30, (256, 256)), 0.6, axis=1)
     noisy = (100 + noisy).astype(np.float32)
     method(tta=True).fit(noisy).run(noisy)
-    assert [x.shape[1] for x in seen] == [5] * 8
-    assert float(seen[0][0, 3].max()) < 0.1
-    assert 0.4 < float(seen[0][0, 4].min()) < 0.6
-    assert float(seen[-1][0, 3].min()) == float(seen[0][0, 4].min())  # the last ones are turned
+    assert [x.shape[1] for x in seen] == [6] * 8
+    assert float(seen[0][0, 4].max()) < 0.1
+    assert 0.4 < float(seen[0][0, 5].min()) < 0.6
+    assert float(seen[-1][0, 4].min()) == float(seen[0][0, 5].min())  # the last ones are turned
     white = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
     method().fit(white).run(white)
     assert float(seen[-1][0, 2:].abs().max()) == 0

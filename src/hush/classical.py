@@ -197,7 +197,7 @@ class Classical(Knowing):
         value = self.values_[number]
 
         def function(piece: Array) -> Array | tuple[Array, ...]:
-            ready, sigma = self._ready(np.asarray(piece, np.float32), ways)
+            ready, sigma = self.stabilised(np.asarray(piece, np.float32), ways)
             smooth = self.filter_prepared(ready, sigma, value, prepared)
             clean = np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
             if not spread:
@@ -217,6 +217,11 @@ class Classical(Knowing):
         return "cpu", "float32"
 
     @property
+    def knows_missing(self) -> bool:
+        """Whether `filter_trial` takes NaN for values that are missing."""
+        return False
+
+    @property
     def side(self) -> int:
         """Side of a tile, where none is set."""
         return SIDE[self.ndim]
@@ -230,8 +235,7 @@ class Classical(Knowing):
         """Return what a filter must know of all planes before they are cut into tiles."""
         return None
 
-    @staticmethod
-    def _ready(piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+    def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
         """Stabilise a piece of shape (C, [Z,] Y, X), and say its channels' noise."""
         repaired = [way.repair(plane) for way, plane in zip(ways, piece, strict=True)]
         ready = np.stack([way.forward(plane) for way, plane in zip(ways, repaired, strict=True)])
@@ -266,7 +270,7 @@ class Classical(Knowing):
         views = self._views(image, number)
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
         middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
-        return *self._ready(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
+        return *self.stabilised(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
 
     def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabiliser]) -> float:
         """Choose the parameter on a window: by hidden pixels with `calibrate`, else by Stein's estimate."""
@@ -276,7 +280,8 @@ class Classical(Knowing):
                 return self.filter_trial(values, sigma, value, prepared)
 
             if self.calibrate:
-                return risk.hidden(function, ready, sigma, mask=ways[0].noise.mask, seed=self.seed).value
+                mask, told = ways[0].noise.mask, self.knows_missing
+                return risk.hidden(function, ready, sigma, mask=mask, seed=self.seed, told=told).value
             return risk.sure(function, ready, sigma, seed=self.seed).value
 
         return min(self.options, key=risk_of)

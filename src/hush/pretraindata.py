@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from hush import vst
+from hush import risk, vst
 from hush.dataset import pictures
 from hush.image import Array
 from hush.patches import Batch, Patches, Scale
@@ -100,12 +100,26 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
             continue
         for whole, one in zip((noisy, target, level, dark, shared), made, strict=True):
             whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
-    return _shown(noisy, target, level, dark, shared.expand(-1, -1, *clean.shape[2:]))
+    lost = torch.zeros_like(clean[:, :1])
+    for k in np.flatnonzero(numbers.random(len(clean)) < how["lost"]).tolist():
+        where = _lost(clean.shape[2:], numbers)
+        noisy[k] = torch.from_numpy(np.where(where, risk.around(noisy[k].cpu().numpy(), where), noisy[k].cpu().numpy()))
+        lost[k] = torch.from_numpy(where).to(lost)
+    return _shown(noisy, target, level, dark, lost, shared.expand(-1, -1, *clean.shape[2:]))
 
 
 def _shown(noisy: Tensor, target: Tensor, level: Tensor, *more: Tensor) -> Shown:
     x = torch.cat([noisy, level.expand_as(noisy), *more], 1)
     return Shown(x.contiguous(memory_format=torch.channels_last), target, level)
+
+
+def _lost(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Pixels that are not known: a grid, as is hidden to measure a risk, some with their neighbours, or any."""
+    if rng.random() < 0.4:
+        return rng.random(shape) < 10 ** rng.uniform(-2.5, -0.6)
+    mask = (None, None, "1x3", "3x1", "3x3", "1x5", "5x1")[int(rng.integers(7))]
+    where = risk.hidden_grid(shape, int(rng.integers(risk.spacing(mask) ** 2)), mask)
+    return risk.with_neighbours(where, mask)
 
 
 def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> Tensor:

@@ -90,17 +90,47 @@ def fill_hidden(noisy: Array, where: Array, fresh: Array, mask: str | None = Non
     mask : str, optional
         Of structN2V.
     """
+    gone = with_neighbours(where, mask)
+    return np.where(gone, around(noisy, gone, 0.35 * max(2, max(footprint(mask).shape))) + fresh, noisy).astype(
+        noisy.dtype
+    )
+
+
+def with_neighbours(where: Array, mask: str | None) -> Array:
+    """Return pixels (Y, X) or (Z, Y, X) and those that a mask of structN2V hides with them."""
     shape = footprint(mask)
-    gone = ndimage.binary_dilation(where, shape.reshape((1,) * (where.ndim - 2) + shape.shape))
-    known = (~gone).astype(np.float32)
-    width = (0.0,) * (noisy.ndim - 2) + (0.35 * max(2, max(shape.shape)),) * 2
-    weight = ndimage.gaussian_filter(np.broadcast_to(known, noisy.shape), width, mode="mirror")
-    mean = ndimage.gaussian_filter(noisy * known, width, mode="mirror") / np.maximum(weight, 1e-6)
-    return np.where(gone, mean + fresh, noisy).astype(noisy.dtype)
+    return ndimage.binary_dilation(where, shape.reshape((1,) * (where.ndim - 2) + shape.shape))
+
+
+def around(values: Array, gone: Array, width: float = 0.7) -> Array:
+    """Return at every pixel the mean of those around that are there, weighted by a Gaussian of this width.
+
+    Parameters
+    ----------
+    values : array, shape (..., Y, X)
+        What stands at pixels that are gone plays no part.
+    gone : array of bool
+        As far as it reaches like `values`.
+    width : float
+        In pixels.
+    """
+    known = np.broadcast_to(~gone, values.shape)
+    there = np.where(known, values, 0)
+    widths = (0.0,) * (values.ndim - 2) + (width, width)
+    weight = ndimage.gaussian_filter(known.astype(np.float32), widths, mode="mirror")
+    mean = ndimage.gaussian_filter(there, widths, mode="mirror") / np.maximum(weight, 1e-6)
+    return np.where(weight > 1e-4, mean, there.sum() / max(1, known.sum()))
 
 
 def hidden(
-    function: Function, noisy: Array, sigma: Array, *, mask: str | None = None, phases: int = 4, seed: int = 0
+    function: Function,
+    noisy: Array,
+    sigma: Array,
+    *,
+    mask: str | None = None,
+    phases: int = 4,
+    seed: int = 0,
+    told: bool = False,
 ) -> Risk:
     """Estimate the risk by hiding pixels: how well are noisy values predicted that were not seen.
 
@@ -121,6 +151,8 @@ def hidden(
         How many grids are tried.
     seed : int
         Of the noise that hidden pixels get.
+    told : bool
+        Hidden pixels are NaN: the function knows what to do with missing ones.
 
     Returns
     -------
@@ -134,8 +166,11 @@ def hidden(
     step = max(1, spacing(mask) ** 2 // phases)
     for phase in range(0, phases * step, step):
         where = hidden_grid(noisy.shape[1:], phase, mask)
-        fresh = FRESH * spread * rng.standard_normal(noisy.shape)
-        predicted = function(fill_hidden(noisy, where, fresh, mask))
+        if told:
+            seen = np.where(with_neighbours(where, mask), np.float32(np.nan), noisy)
+        else:
+            seen = fill_hidden(noisy, where, FRESH * spread * rng.standard_normal(noisy.shape), mask)
+        predicted = function(seen)
         total[:, where] = (predicted[:, where] - noisy[:, where]) ** 2
     return _mean(total)
 

@@ -79,16 +79,16 @@ def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
 def inputs_of(note: dict[str, Any]) -> int:
     """Return the planes that a network sees: channels and their levels.
 
-    One for camera noise also sees how far below its level the noise of each channel is, where photons are few, and
-    the correlation of neighbours along Y and along X.
+    One for camera noise also sees how far below its level the noise of each channel is, where photons are few; which
+    pixels are lost; and the correlation of neighbours along Y and along X.
 
     Examples
     --------
     >>> inputs_of({"channels": 3}), inputs_of({"channels": 1, "camera": {"shared": 0.4, "longest": 1.4}})
-    (6, 5)
+    (6, 6)
     """
     channels = int(note["channels"])
-    return 3 * channels + 2 if note.get("camera") else 2 * channels
+    return 3 * channels + 3 if note.get("camera") else 2 * channels
 
 
 def build(note: dict[str, Any]) -> nn.Module:
@@ -149,6 +149,7 @@ def _camera(note: dict[str, Any]) -> str:
     return (
         f"; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} pixels; "
         f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
+        + f"; in {how['lost']:.0%} some pixels are lost"
         + (f"; {how['photographs']:.0%} are a camera's JPEG" if "photographs" in how else "")
     )
 

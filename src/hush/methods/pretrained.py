@@ -29,6 +29,7 @@ WEIGHTS = {  # what ships for so many colours, without and with a camera's noise
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 # brightness and two colours, of length 1, for weights that know only grey: rows
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
+MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
 NEAR = 0.04  # departure of the level that needs no second witness
 MOST_SHARED = 0.9  # correlation of neighbours
 PEAK = 255.0  # levels of the weights are said of it
@@ -57,6 +58,14 @@ def _draw(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
                 channel[...] = ndimage.gaussian_filter1d(channel, 0.5 / np.sqrt(-np.log(lag)), axis=axis, mode="wrap")
         channel /= channel.std()
     return noise
+
+
+def _filled(values: Array) -> tuple[Array, Array]:
+    """Missing values of (C, Y, X) filled from around, and where they are: 1, elsewhere 0."""
+    gone: Array = np.isnan(values)
+    if not gone.any():
+        return values, np.zeros(values.shape, np.float32)
+    return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
 
 
 @dataclass(frozen=True)
@@ -194,18 +203,30 @@ class Pretrained(Classical):
 
     def choose(self, ready: Array, sigma: Array, prepared: _Prepared, ways: Sequence[Stabiliser]) -> float:
         """Choose the multiple of the level: the nearest to one between what two witnesses say."""
-        real = sigma.reshape(-1, 1, 1) * (1 - self._dark(ready, ways)).clip(0.05)
+        whole, _ = _filled(ready)
+        real = sigma.reshape(-1, 1, 1) * (1 - self._dark(whole, ways)).clip(0.05)
         own = risk.consistent(
             lambda values, scale: self.filter_trial(values, sigma, scale, prepared),
-            ready,
+            whole,
             (real * _draw(ready.shape, prepared.lags, self.seed)).astype(np.float32),
         )
         self.own_.append(own)
+        if all(way.noise.kind == "none" for way in ways):  # nothing but impulses: what is left is no noise's level
+            return 1.0
         if abs(own - 1) < NEAR:
             return own
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
-        return float(np.clip(1.0, low, high))
+        most = self.options[-1] if any(way.noise.said for way in ways) else MOST
+        return float(min(np.clip(1.0, low, high), most))
+
+    def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+        """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""
+        ready, sigma = super().stabilised(piece, ways)
+        if self.knows_missing:
+            hit = np.stack([way.repair(plane) for way, plane in zip(ways, piece, strict=True)]) != piece
+            ready = np.where(hit, np.float32(np.nan), ready)
+        return ready, sigma
 
     @staticmethod
     def _dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
@@ -224,7 +245,7 @@ class Pretrained(Classical):
     def _filtered(self, values: Array, sigma: Array, value: float, prepared: Array, tta: bool) -> Array:
         x, middle, extent = self._shown(values, sigma, value, prepared)
         with torch.inference_mode():
-            y = mean_over_symmetries(self._apply, x, bool(self._loaded[1].get("camera"))) if tta else self._apply(x)
+            y = mean_over_symmetries(self._apply, x, self.knows_missing) if tta else self._apply(x)
         return self._unmixed(self._back(y, values.shape) * extent + middle)
 
     def deviation(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
@@ -274,6 +295,11 @@ class Pretrained(Classical):
     # What the network sees -----------------------------------------------------------------------
 
     @property
+    def knows_missing(self) -> bool:
+        """Whether the network is told which pixels are missing."""
+        return bool(self._loaded[1].get("camera"))
+
+    @property
     def _outputs(self) -> int:
         return int(self._loaded[1]["channels"])
 
@@ -284,13 +310,14 @@ class Pretrained(Classical):
         joint = self._outputs == len(values)
         if joint or self._by_opponents(len(values)):
             extent = np.full_like(extent, extent.max())
-        dark = self._weighed(self._dark(values, prepared.ways)) if card.get("camera") else None
+        values, lost = _filled(values)
+        dark = self._weighed(self._dark(values, prepared.ways)) if self.knows_missing else None
         values, level = self._mixed(values), (self._level(sigma) * value).reshape(-1, 1, 1)
         extent = np.maximum(extent, level * PEAK / card["sigma"][1])  # noise stronger than any that it has seen
         planes = [(values - middle) / extent, np.broadcast_to(level / extent, values.shape)]
         if dark is not None:
             lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in prepared.lags.T]
-            planes += [dark, *(lag.mean(0, keepdims=True) if joint else lag for lag in lags)]
+            planes += [dark, *(one.mean(0, keepdims=True) if joint else one for one in (self._weighed(lost), *lags))]
         x = torch.from_numpy((np.concatenate(planes)[None] if joint else np.stack(planes, 1)).astype(np.float32))
         x = pad_end(x, int(net.multiple)).to(device_of(self.device))  # type: ignore[arg-type]
         return x.contiguous(memory_format=memory_format(2)), middle, extent
