@@ -448,3 +448,20 @@ def test_the_level_is_changed_only_where_two_witnesses_agree(
     assert set(told) == set(kind.options)
     assert model.values_ == [taken]
     assert method(scale=None, calibrate=False).fit(noisy).values_ == [1.0]
+
+
+def test_colours_are_denoised_as_brightness_and_differences_by_weights_that_know_only_grey() -> None:
+    from skimage import data
+
+    clean = data.astronaut()[:160, 100:260].astype(np.float32)
+    noisy = clean + np.random.default_rng(0).normal(0, 25, clean.shape).astype(np.float32)
+    said = {"weights": "gaussian-fast", "noise": "gaussian:sigma=25"}
+    std = np.zeros(clean.shape, np.float32)
+    together = method(**said).fit(Image(noisy, "YXS")).run(Image(noisy, "YXS"), std=std).image.data
+    apart = np.stack([method(**said).fit(noisy[..., k]).run(noisy[..., k]).image.data for k in range(3)], -1)
+
+    def error(image: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((image - clean) ** 2)))
+
+    assert error(together) < 0.9 * error(apart) < 0.5 * 25
+    assert 0.5 * error(together) < float(std.mean()) < 1.5 * error(together)
