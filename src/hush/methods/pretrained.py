@@ -30,7 +30,7 @@ DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons a
 # brightness and two colours, of length 1, for weights that know only grey: rows
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
 MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
-NEAR = 0.04  # departure of the level that needs no second witness
+NEAR = 0.1  # departure of the level that is none
 MOST_SHARED = 0.9  # correlation of neighbours
 PEAK = 255.0  # levels of the weights are said of it
 LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
@@ -214,7 +214,7 @@ class Pretrained(Classical):
         if all(way.noise.kind == "none" for way in ways):  # nothing but impulses: what is left is no noise's level
             return 1.0
         if abs(own - 1) < NEAR:
-            return own
+            return 1.0
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
         most = self.options[-1] if any(way.noise.said for way in ways) else MOST

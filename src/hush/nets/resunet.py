@@ -13,6 +13,7 @@ from hush.nets._parts import initialise, smooth
 
 DEPTH = 2  # poolings of the folded image, by default
 FOLD = 2  # pixels a side that become channels
+QUIET = 0.1  # share with which a residual block begins
 BLOCKS = 2  # residual blocks a level on the way down, and as many on the way up
 
 
@@ -32,6 +33,12 @@ class _Residual(nn.Module):
             return [layer, nn.BatchNorm2d(maps)] if norm == "batch" else [layer]
 
         self.body = nn.Sequential(*convolution(), nn.ReLU(inplace=True), *convolution())
+
+    def quieten(self) -> None:
+        """Let what is added begin small: else every block doubles the variance, and large steps kill its units."""
+        last = [layer for layer in self.body if isinstance(layer, nn.Conv2d)][-1]
+        with torch.no_grad():
+            last.weight.mul_(QUIET)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.body(x)
@@ -106,6 +113,9 @@ class ResUNet(nn.Module):
         self.up = nn.ModuleList(blocks(n) for n in width[:-1])
         self.last = nn.Conv2d(maps, outputs * FOLD**2, kernel, padding=kernel // 2)
         initialise(self, self.last)
+        for block in self.modules():
+            if isinstance(block, _Residual):
+                block.quieten()
 
     @staticmethod
     def _margin(depth: int, kernel: int) -> int:
