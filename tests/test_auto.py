@@ -199,7 +199,7 @@ def test_few_photons_alone_are_no_reason_for_doubt(camera: np.ndarray) -> None:
 
 def test_a_wrong_level_is_said_and_put_right(camera: np.ndarray) -> None:
     image = noisy(np.tile(camera, (2, 2)), "gaussian:sigma=30")
-    with pytest.warns(hush.HushWarning, match="the noise looks 2"):
+    with pytest.warns(hush.HushWarning, match="the noise looks (1.9|2)"):
         result = hush.Auto(noise="gaussian:sigma=14").fit(image).run(image)
     assert len(result.info["warnings"]) == 1
     assert hush.psnr(result.image.data, np.tile(camera, (2, 2)), 255) > 26

@@ -263,7 +263,8 @@ class Pretrained(Classical):
             (slope,) = torch.autograd.grad(y, x, along, retain_graph=True)
             share += self._back(along * slope[:, : y.shape[1]], values.shape) / len(PATTERNS)
         share = ndimage.gaussian_filter(share, (0, SMOOTH, SMOOTH)).clip(LEAST)
-        variance = share * (self._level(sigma) * value).reshape(-1, 1, 1) ** 2
+        real = 1 - self._weighed(self._dark(_filled(values)[0], prepared.ways))  # where photons are few: less noise
+        variance = share * ((self._level(sigma) * value).reshape(-1, 1, 1) * real) ** 2
         if self._by_opponents(len(values)):
             variance = np.tensordot(OPPONENT.T**2, variance, 1)
         result: Array = np.sqrt(variance)
