@@ -154,6 +154,7 @@ def test_where_photons_are_few_no_mask_is_seen() -> None:
 
     assert flat(np.random.default_rng(0).poisson(0.1, (256, 256))) is None
     assert flat(np.zeros((20, 20))) is None
+    assert flat(np.full((20, 20), np.nan)) is None
 
 
 def test_single_saturated_pixels_are_noise(camera: np.ndarray) -> None:

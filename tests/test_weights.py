@@ -182,6 +182,7 @@ def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path
     added = f'begin = "tiny"\ncamera = {{ {how} }}\nseed = 3'
     path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
     note = pretrain.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
+    assert "Begun with the weights `tiny`" in weights.as_text("more", note)
     assert (note["begin"], weights.inputs_of(note)) == ("tiny", 6)
     x = torch.rand(1, 6, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (new, _) = weights.load("tiny"), weights.load("more")

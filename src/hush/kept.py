@@ -53,7 +53,7 @@ def keep_flat(noisy: Image, clean: Array, std: Array | None = None) -> float:
 def flat(values: Array) -> Array | None:
     """Return where (Y, X) lies in squares that are all at its lowest or all at its highest value; None for nowhere."""
     area = None
-    if values.size == 0 or values.dtype.kind == "b":
+    if values.dtype.kind == "b" or not np.isfinite(values).any():
         return None
     for end, least in ((np.nanmin(values), MOST), (np.nanmax(values), 0.0)):
         same = values == end

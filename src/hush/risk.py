@@ -91,9 +91,8 @@ def fill_hidden(noisy: Array, where: Array, fresh: Array, mask: str | None = Non
         Of structN2V.
     """
     gone = with_neighbours(where, mask)
-    return np.where(gone, around(noisy, gone, 0.35 * max(2, max(footprint(mask).shape))) + fresh, noisy).astype(
-        noisy.dtype
-    )
+    filled = around(noisy, gone, 0.35 * max(2, max(footprint(mask).shape))) + fresh
+    return np.where(gone, filled, noisy).astype(noisy.dtype)
 
 
 def with_neighbours(where: Array, mask: str | None) -> Array:

@@ -133,6 +133,7 @@ def as_text(name: str, note: dict[str, Any]) -> str:
              f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
              f"({training['gigapixels']:.2f} Gpixel) in {training['hours']:.1f} h on {training['device']}, "
              f"seed {training['seed']}.",
+             *([f"- Begun with the weights `{note['begin']}`."] if "begin" in note else []),
              f"- Command: `{training['command']}`", "", "## Trained on", "",
              "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
     lines += [f"| {d['name']} | {d['images']} | {d['share']:.0%} | {d['licence']} |" for d in note["data"]]

@@ -123,10 +123,10 @@ class Auto(Knowing):
         """The default, or what is surely better."""
         name, settings, usual = self._usual(images)
         self.usual_ = usual
+        odd = self._odd(usual)
         window = middle(images[0])
         if not np.isfinite(np.asarray(window.data, np.float64)).all():
             return usual
-        odd = self._odd(usual)
         others = self._others(name, odd or bool(self._doubts(usual, window, usual.run(window).image)))
         others = [(other, how) for other, how in others if self._seconds(other, images[0]) <= self._budget(images[0])]
         if not others:
@@ -157,7 +157,7 @@ class Auto(Knowing):
         try:
             return name, settings, self._build(name, settings).fit(images)
         except HushError as error:  # weights are missing or damaged
-            self.notes_.append(f"{error}; BM3D serves instead")
+            self.notes_.append(f"{error}; BM3D serves instead ('hush weights' shows what is here)")
             self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
 
@@ -169,13 +169,13 @@ class Auto(Knowing):
         strange = [own for own in getattr(model, "own_", []) if not AT_PEACE[0] < own < AT_PEACE[1]]
         if odd:
             self.notes_.append(
-                f"the noise looks {odd[0]:.2g} times as strong as its estimate, which lies outside its interval: "
-                "that was used"
+                f"the noise looks {odd[0]:.2g} times as strong as was found or said, and is treated so: look at the "
+                "result with care, or say the noise with --noise"
             )
         elif strange:
             self.notes_.append(
                 "what is in the image, or its noise, is unlike what the weights have seen: to them the noise looks "
-                f"{strange[0]:.2g} times as strong as it is by hidden pixels"
+                f"{strange[0]:.2g} times as strong as was found, and hidden pixels disagree; try --effort balanced"
             )
         return bool(odd or strange)
 

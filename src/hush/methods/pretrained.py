@@ -203,6 +203,8 @@ class Pretrained(Classical):
 
     def choose(self, ready: Array, sigma: Array, prepared: _Prepared, ways: Sequence[Stabiliser]) -> float:
         """Choose the multiple of the level: the nearest to one between what two witnesses say."""
+        if all(way.noise.kind == "none" for way in ways):  # nothing but impulses: what is left is no noise's level
+            return 1.0
         whole, _ = _filled(ready)
         real = sigma.reshape(-1, 1, 1) * (1 - self._dark(whole, ways)).clip(0.05)
         own = risk.consistent(
@@ -211,8 +213,6 @@ class Pretrained(Classical):
             (real * _draw(ready.shape, prepared.lags, self.seed)).astype(np.float32),
         )
         self.own_.append(own)
-        if all(way.noise.kind == "none" for way in ways):  # nothing but impulses: what is left is no noise's level
-            return 1.0
         if abs(own - 1) < NEAR:
             return 1.0
         hidden = super().choose(ready, sigma, prepared, ways)
@@ -242,7 +242,7 @@ class Pretrained(Classical):
         """Denoise while the scale is being chosen: no mean over turns, which favours none."""
         return self._filtered(values, sigma, value, prepared, False)
 
-    def _filtered(self, values: Array, sigma: Array, value: float, prepared: Array, tta: bool) -> Array:
+    def _filtered(self, values: Array, sigma: Array, value: float, prepared: _Prepared, tta: bool) -> Array:
         x, middle, extent = self._shown(values, sigma, value, prepared)
         with torch.inference_mode():
             y = mean_over_symmetries(self._apply, x, self.knows_missing) if tta else self._apply(x)
