@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import hush
-from hush import defects, vst
+from hush import analyze, defects, vst, vst_speckle
 from hush.errors import HushError
 from hush.image import Image
 from hush.noise import parse
@@ -201,7 +201,9 @@ def test_missing_pixels_and_constant_images(picture: np.ndarray) -> None:
 
 
 def test_speckle_and_rician(picture: np.ndarray) -> None:
-    assert found(noisy(picture + 20, "speckle:sigma=40")).kind == "speckle"
+    speckled = found(noisy(picture + 20, "speckle:sigma=40"))
+    assert speckled.kind == "speckle"
+    assert speckled.sigma == pytest.approx(40, rel=0.1)
     head = (
         150
         * ndimage.gaussian_filter((epithelium(300, 2) > 60).astype(float), 6)
@@ -226,6 +228,24 @@ def test_exact_unbiased_inverse(gain: float, offset: float, sigma: float, photon
     assert abs(back - (offset + gain * photons)) < 6 * spread
     if photons >= 12:
         assert stabilised.std() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("clean", [0.2, 3.0, 40.0, 5000.0])
+def test_exact_unbiased_inverse_of_speckle(share: float, clean: float) -> None:
+    noisy = clean * (1 + share * np.random.default_rng(0).standard_normal(600_000))
+    stabilised = vst_speckle.forward(noisy, share, 1.0)
+    back = vst_speckle.inverse(np.array([stabilised.mean()]), share, 1.0)[0]
+    assert abs(back - clean) < 6 * share * clean / np.sqrt(600_000)
+    real = vst_speckle.deviation(np.array([stabilised.mean()]), share, 1.0)[0]
+    assert stabilised.std() == pytest.approx(real, rel=0.01)
+    np.testing.assert_allclose(vst_speckle.plain_inverse(stabilised, share, 1.0), noisy, rtol=1e-9)
+
+
+def test_speckle_that_was_said_of_another_peak() -> None:
+    image = noisy(epithelium(128), "speckle:sigma=40") * 100
+    report = analyze(image, noise=parse("speckle:sigma=4000,peak=25500"))
+    assert report.channels[0].sigma == pytest.approx(40)
 
 
 def test_the_inverse_is_continuous_and_monotone() -> None:

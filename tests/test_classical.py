@@ -50,6 +50,17 @@ def test_bm3d_is_the_best_of_the_filters(camera: np.ndarray) -> None:
     assert scores["bm3d"] > hush.psnr(first, camera, 255) + 0.2
 
 
+@pytest.mark.parametrize("name", ["bm3d", "pretrained"])
+@pytest.mark.parametrize("said", [True, False])
+def test_speckle_is_removed_where_it_is_bright_and_the_dark_stays(camera: np.ndarray, name: str, said: bool) -> None:
+    image = noisy(camera, "speckle:sigma=40")
+    clean = denoised(image, name, **({"noise": "speckle:sigma=40"} if said else {}))
+    assert hush.psnr(clean, camera, 255) > hush.psnr(image, camera, 255) + 7
+    dark = camera < 30
+    assert clean[dark].mean() == pytest.approx(camera[dark].mean(), rel=0.05)
+    assert clean.mean() == pytest.approx(camera.mean(), rel=0.01)
+
+
 def test_bm3d_keeps_what_has_no_noise(camera: np.ndarray) -> None:
     kept = denoised(camera, "bm3d", sigma=0.05)
     assert np.abs(kept - camera).max() < 0.5

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "hush"
 ROWS: list[set[str]] = [
     {"errors"},
     {"image", "registry", "defects"},
-    {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "collaborative", "risk", "kept"},
+    {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "vst_speckle", "collaborative", "risk", "kept"},
     {"machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood", "dataset", "weights"},
     {"denoiser", "pretraindata"},

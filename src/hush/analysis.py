@@ -14,6 +14,7 @@ from hush.image import Array, Image, as_image
 from hush.metrics import data_range
 from hush.noise import Noise, NoiseModel, _blocks
 from hush.noise.poisson_gaussian import PoissonGaussian
+from hush.noise.speckle import Speckle
 from hush.noisereport import ChannelNoise, NoiseReport, recommend, verdict
 
 PLANES = 8  # of a channel that are looked at
@@ -230,6 +231,8 @@ def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     kind = kind if kind in ("gaussian", "poisson", "poisson_gaussian", "speckle", "rician") else "gaussian"
     level = float(np.sqrt(max(float(variance[0, 0]), 0.0)))
     sigma = float(values.get("sigma", 0.0 if gain else level) or 0.0)
+    if kind == "speckle":
+        sigma *= Speckle.peak / float(values.get("peak") or Speckle.peak)
     offset = float(values.get("offset") or 0.0)
     interval = {"a": (a, a), "level": (level, level)}
     doubt = _doubt(found, model)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from hush import vst
+from hush import vst, vst_speckle
 from hush.defects import RING
 from hush.noise.rician import Rician
+from hush.noise.speckle import Speckle
 from hush.noisereport import MANY, ChannelNoise
 
 Array = Any
 AROUND = 2.0  # pixels from which brightness is taken
+DARK = 20.0  # how much darker than the middle it is where speckle is taken to grow no more
 
 
 @dataclass(frozen=True)
@@ -32,50 +34,54 @@ class Stabiliser:
     transform: bool = True
 
     @property
-    def photons(self) -> bool:
-        """Whether the generalised Anscombe transform is used."""
+    def stabilises(self) -> bool:
+        """Whether a transform makes the variance equal."""
         return self.transform and self.noise.a > 0 and self.noise.kind not in ("none", "gaussian", "rician")
 
     @property
-    def camera(self) -> tuple[float, float, float]:
-        """Gain, offset and read noise."""
+    def _law(self) -> tuple[Any, tuple[float, ...]]:
+        """The module of the transform, and what its functions are told."""
         found = self.noise
-        if found.kind != "speckle":
-            return found.gain, found.offset, found.sigma
-        return found.a, max(-found.b / found.a, 0.0), float(np.sqrt(max(found.b, 0.0)))
+        if found.kind == "speckle":
+            share = found.sigma / Speckle.peak
+            floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
+            return vst_speckle, (share, floor)
+        return vst, (found.gain, found.offset, found.sigma)
 
     @property
     def sigma(self) -> float:
         """Standard deviation of the noise in the stabilised domain."""
-        return 1.0 if self.photons else self.noise.level
+        return 1.0 if self.stabilises else self.noise.level
 
     def forward(self, image: Array) -> Array:
         """Image units to the stabilised domain."""
-        return vst.forward(image, *self.camera) if self.photons else image
+        law, told = self._law
+        return law.forward(image, *told) if self.stabilises else image
 
     def inverse(self, values: Array) -> Array:
         """Back to image units, without bias: `values` are means of noisy ones."""
-        if self.photons:
-            return vst.inverse(values, *self.camera)
+        law, told = self._law
+        if self.stabilises:
+            return law.inverse(values, *told)
         return Rician(self.noise.sigma).correct(values) if self.noise.kind == "rician" else values
 
     def plain_inverse(self, values: Array) -> Array:
         """Back to image units value by value: the image whose transform this is."""
-        if not self.photons:
-            return values
-        gain, offset, sigma = self.camera
-        return offset + gain * (values**2 / 4 - 0.375 - (sigma / gain) ** 2)
+        law, told = self._law
+        return law.plain_inverse(values, *told) if self.stabilises else values
 
     def forward_mean(self, clean: Array) -> Array:
         """Clean image to the mean of the stabilised noisy one: undoes `inverse`."""
-        if not self.photons:
-            return Rician(self.noise.sigma).moments(clean)[0] if self.noise.kind == "rician" else clean
-        return vst.expected(clean, *self.camera)
+        law, told = self._law
+        if self.stabilises:
+            return law.expected(clean, *told)
+        return Rician(self.noise.sigma).moments(clean)[0] if self.noise.kind == "rician" else clean
 
     def deviation(self, values: Array) -> Array:
         """Standard deviation of the noise at each pixel of a stabilised image, for its brightness around."""
         around = ndimage.gaussian_filter(values, AROUND)
-        return vst.deviation(around, *self.camera) if self.photons else np.full_like(around, max(self.sigma, 1e-12))
+        law, told = self._law
+        return law.deviation(around, *told) if self.stabilises else np.full_like(around, max(self.sigma, 1e-12))
 
     def repair(self, image: Array) -> Array:
         """Replace impulses, if the analysis found many, by the median of their neighbours; shape (Y, X) last."""

@@ -79,6 +79,17 @@ def inverse(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 
     return offset + gain * photons
 
 
+def plain_inverse(stabilised: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
+    """Return value by value: undoes `forward`.
+
+    Examples
+    --------
+    >>> plain_inverse(forward(np.array([3.0, 40.0]), 2, 1), 2, 1).round(6).tolist()
+    [3.0, 40.0]
+    """
+    return offset + gain * (np.asarray(stabilised) ** 2 / 4 - 0.375 - (sigma / gain) ** 2)
+
+
 def expected(image: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
     """Return the mean of the stabilised noisy values of a clean image: undoes `inverse`.
 

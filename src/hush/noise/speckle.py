@@ -12,6 +12,12 @@ from hush.noise._check import demand, log_normal
 from hush.noise._model import Estimate, NoiseModel, diagonal, namespace
 
 Array = Any
+MOST = 0.7  # of the logarithm of variance that a block may be off a curve
+# of a line's residuals: of 40 development images, photons with the offset of a camera give as little once, and speckle
+# more ten times
+SQUARE = 1.6
+IMPOSSIBLE = 2.5  # the same where the line's offset cannot be
+DARKEST = 0.02  # share of blocks
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,13 @@ class Speckle(NoiseModel):
         mean, variance = points.mean, np.maximum(points.variance, 1e-6 * line.level)
         if len(mean) < 6 or mean.min() <= 0 or mean.max() < 2 * mean.min() or line.b >= 0:
             return None
-        straight = line.a * mean + line.b
-        square = mean**2 * np.median(variance / mean**2)
-        # texture only lifts: the lower part of the residuals tells the better curve
-        ratios = [np.abs(np.log(np.maximum(curve, 1e-3 * variance) / variance)) for curve in (straight, square)]
-        if np.quantile(ratios[1], 0.6) >= 0.6 * np.quantile(ratios[0], 0.6):
+        weights = line.weights / line.weights.sum()
+        square = mean**2 * (weights @ (variance / mean**2))
+        curves = (np.maximum(line.a * mean + line.b, 1e-3 * variance), square)
+        away = [np.log(curve / variance).clip(-MOST, MOST) for curve in curves]  # texture only lifts: not too much
+        worse = np.sqrt((weights @ away[1] ** 2) / (weights @ away[0] ** 2))
+        possible = -line.b <= line.a * np.quantile(mean, DARKEST)  # no camera's offset is above what it has measured
+        if worse > (SQUARE if possible else IMPOSSIBLE):
             return None
         return cls(255 * float(np.median(np.sqrt(variance) / mean)))
 
