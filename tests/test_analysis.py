@@ -99,6 +99,34 @@ def test_the_clean_stay_clean(picture: np.ndarray) -> None:
     assert found(flat).kind == "none"
 
 
+def test_photographs_hold_no_impulses() -> None:
+    """Steps of one level in flat parts, and a colour that is cut off at zero where there is little of it."""
+    from skimage import data
+
+    for clean in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket()):
+        for channel in hush.analyze(Image(clean, "YXS")).channels:
+            assert channel.impulse_fraction < 0.005
+    rng = np.random.default_rng(0)
+    flat = np.clip(np.rint(60 + ndimage.gaussian_filter(rng.normal(0, 90, (256, 256)), 20)), 0, 255)
+    flat[rng.random(flat.shape) < 0.02] += 1
+    assert found(flat.astype(np.uint8)).impulse_fraction == 0
+    yellow = np.rint(np.clip(np.where(np.arange(256) < 128, 120, 4 + rng.normal(0, 6, (256, 256))), 0, 255))
+    assert found(yellow.astype(np.uint8)).impulse_values == ()
+    lost = np.where(rng.random(yellow.shape) < 0.02, 0, yellow + 60)
+    assert found(lost.astype(np.uint8)).impulse_fraction == pytest.approx(0.02, rel=0.1)
+
+
+def test_texture_that_could_be_noise_is_left_with_a_word(picture: np.ndarray) -> None:
+    """Bricks and grass are shared by neighbours: their level is not that of noise, and what to say is said."""
+    from skimage import data
+
+    for texture in (data.brick(), data.grass(), data.gravel()):
+        report = hush.analyze(texture[:256, :256])
+        assert report.recommendation["method"] is None
+    noisy_brick = noisy(data.brick()[:256, :256].astype(float), "correlated:sigma=20,length=0.7")
+    assert found(noisy_brick).kind != "none"
+
+
 def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
     assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "pretrained"
     advice = hush.analyze(noisy(picture, "correlated:sigma=20,length=0.7")).recommendation

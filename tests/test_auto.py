@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 import hush
-from hush import io, registry, weights
+from hush import io, pretraindata, registry, weights
 from hush.doubts import doubts
 from hush.image import Image
 from hush.noise import parse
@@ -48,6 +49,36 @@ def test_a_clean_image_comes_back_untouched() -> None:
     assert "No noise" in result.info["reason"]
     assert result.image.data.tobytes() == clean.tobytes()
     assert not std.any()
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_of_a_photograph_the_network_is_told_nothing(noise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = np.moveaxis(data.astronaut()[:256, 100:356] / 255 - 0.5, -1, 0)
+    rng = np.random.default_rng(4)
+    before, after, *_ = pretraindata.photograph(clean, rng)
+    image = Image(np.rint((np.moveaxis(before if noise else after, 0, -1) + 0.5) * 255).astype(np.uint8), "YXS")
+    camera = {"photographs": 0.3}
+    card = {"net": "resunet", "settings": {"maps": 4}, "channels": 3, "sigma": [0.0, 75.0], "camera": camera}
+    seen: list[torch.Tensor] = []
+
+    def smooth(self: object, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return torch.nn.functional.avg_pool2d(x[:, :3], 3, 1, 1) if noise else x[:, :3]
+
+    monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", smooth)
+    monkeypatch.setattr(weights, "load", lambda *_: (weights.build(card), card))
+    result = hush.Auto().fit(image).run(image)
+    assert seen[0].shape[1] == 12
+    assert not seen[0][:, 3:6].any()  # no level
+    assert (seen[0][:, 6:9] == 1).all()  # not even one in parts
+    if noise:
+        assert result.info["chosen"] == "pretrained"
+        assert "photographs, told nothing" in result.info["reason"]
+        assert "No noise" not in result.info["reason"]
+        assert float(seen[-1][0, :3].mean()) == pytest.approx(image.data.mean() / 255 - 0.5, abs=0.01)
+    else:
+        assert result.info["chosen"] is None
+        assert result.image.data.tobytes() == image.data.tobytes()
 
 
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:

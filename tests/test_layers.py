@@ -18,7 +18,7 @@ ROWS: list[set[str]] = [
     {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "vst_speckle", "collaborative", "risk", "kept"},
     {"machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood", "dataset", "weights"},
-    {"denoiser", "pretraindata"},
+    {"denoiser", "pretraindata", "shown"},
     {"apply", "judging"},
     {"trained", "fitting", "classical", "doubts"},
     {"netdenoiser", "pretrain"},

@@ -154,6 +154,7 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
             (float(m), float(v), float(w)) for m, v, w in zip(points.mean, points.variance, line.weights, strict=True)
         ),
         flat=points.flat,
+        doubt=one.doubt,
     )
 
 

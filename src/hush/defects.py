@@ -13,6 +13,8 @@ Floats = NDArray[np.floating[Any]]
 
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
+ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
+STEPS = 4  # between values: impulses are not fainter
 FEW = 1e-4  # share of impulses below which they are not worth a word
 
 
@@ -116,15 +118,20 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     bins = np.searchsorted(edges, middle)
     above, below = (_spread(sign * away, bins) for sign in (1, -1))
     size = np.abs(away)
+    step = quantisation(values[:: max(1, len(values) // 64)])
     limit = np.where(away > 0, above[bins], below[bins]) + 1e-6 * float(np.ptp(middle))
     found = np.zeros(plane.shape, bool)
     for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
         same = values == end
         odd = same & (size > 4 * limit)
-        if odd.mean() >= max(FEW, (middle == end).mean()):  # else neighbourhoods have it too: it is a common value
-            telling = quantisation(values[:: max(1, len(values) // 64)]) is None and odd.sum() > 0.3 * same.sum()
-            found |= same & (size > limit) if not telling else same
-    suspects = ~found & (size > 8 * limit)
+        if odd.mean() < max(FEW, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
+            continue
+        # a pixel is lost wherever it is; where a colour is hardly there it is cut off at zero among small values
+        hit = same & (size > limit)
+        if np.quantile(size[hit], 0.8) > ANYWHERE * np.quantile(np.abs(middle - end), 0.8):
+            telling = step is None and odd.sum() > 0.3 * same.sum()
+            found |= same if telling else hit
+    suspects = ~found & (size > np.maximum(8 * limit, STEPS * (step or 0)))
     if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
         busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
         found |= suspects & (busy < 0.35 * size)

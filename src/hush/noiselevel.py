@@ -15,11 +15,12 @@ from hush.noise.speckle import Speckle
 CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
+TEXTURED = 0.28  # score beyond which it is texture, unless all frequencies say that it is noise
 STRONG = 0.25  # score beyond which high frequencies do not tell the level; white noise on texture reaches .26
 # slope, scatter and floor (see _shared) up to which it is noise and not texture that all frequencies hold: where noise
 # was found, where none was, and where none was but there is more of it than even texture spreads evenly. Of 60 clean
-# development images the last two call none noisy
-LIKELY, CERTAIN, PLAIN = (2.0, 1.6, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
+# development images the last two call none noisy, and the first five
+LIKELY, CERTAIN, PLAIN = (1.6, 1.5, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
 MUCH = 0.04  # of the extent
 BELOW, ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
 
@@ -41,6 +42,8 @@ class Level:
     white : bool
     lags : dict
         Correlation at (rows, columns) of distance.
+    doubt : str
+        Why it may be wrong; empty where nothing speaks against it.
     """
 
     kind: str
@@ -52,6 +55,7 @@ class Level:
     ends: tuple[float, float]
     white: bool
     lags: dict[tuple[int, int], float]
+    doubt: str = ""
 
 
 def find(
@@ -88,7 +92,17 @@ def find(
     first = Level(kind, a, b, sigma, *scaled, (float(ends[0]), float(ends[1])), white, spectrum.lags)
     if spectrum.score <= STRONG and kind != "none":
         return first
-    return _shared_level(pairs, points, line, cut, step, extent, first)
+    found = _shared_level(pairs, points, line, cut, step, extent, first)
+    if found is not None:
+        return found
+    if kind == "none" or spectrum.score <= TEXTURED:
+        return first
+    level = float(np.sqrt(max(first.line.level, 0.0)))
+    doubt = (
+        f"what could be noise of {level:.3g} that neighbours share is taken for texture: if it is noise, say "
+        f"--noise correlated:sigma={level:.3g},length=0.7"
+    )
+    return dataclasses.replace(first, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, first.ends[1]), doubt=doubt)
 
 
 def _shared_level(
@@ -99,8 +113,8 @@ def _shared_level(
     step: float | None,
     extent: float,
     first: Level,
-) -> Level:
-    """Find the level of noise that neighbours share; where texture hides it the first answer stays, less certain."""
+) -> Level | None:
+    """Find the level of noise that neighbours share; None where it cannot be told from texture."""
     lost, clean = step**2 / 12 if step else 0.0, CLEAN * extent
     unit = max(line.level, lost, clean**2)
     if not unit > 0:
@@ -119,7 +133,9 @@ def _shared_level(
     level = float(np.sqrt(max(line.level, 0.0)))
     least = 1.5 * clean if first.kind == "none" else float(np.sqrt(max(first.line.level, 0.0)))
     limits = LIKELY if first.kind != "none" else PLAIN if level > MUCH * extent else CERTAIN
-    if shared.oddity(*limits) > 1 or level < least:
+    if shared.oddity(*limits) > 1:
+        return None
+    if level < least:
         return dataclasses.replace(first, ends=(first.ends[0], max(first.ends[1], ABOVE * level)))
     kind, a, b, sigma = _kind(points, line, extent, step)
     return Level(kind, a, b, sigma, points, line, (level / BELOW, level * ABOVE), False, shared.lags)

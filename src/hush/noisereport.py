@@ -59,7 +59,7 @@ class ChannelNoise:
     said : bool
         Whether the user said what noise it is.
     doubt : str
-        Why what was said may be wrong; empty where nothing speaks against it.
+        Why what was said or found may be wrong; empty where nothing speaks against it.
     """
 
     kind: str
@@ -168,7 +168,8 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     """Say in a sentence what was found."""
     one = max(channels, key=lambda channel: channel.level)
     if one.kind == "none" and one.impulse_fraction < MANY:
-        return "No noise to speak of was found."
+        doubts = dict.fromkeys(channel.doubt for channel in channels if channel.doubt)
+        return "; ".join(["No noise to speak of was found", *doubts]) + "."
     if one.kind == "none":
         text = "No noise to speak of was found"
     elif one.gain > 0 and one.kind != "speckle":

@@ -25,6 +25,8 @@ PEAK = 255.0  # networks see -0.5 to 0.5
 REACH = 4  # pixels over which neighbours may share noise
 GAMMA = 2.2  # of the scale that files have
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
+PHOTONS, QUALITY = (60, 10000), (70, 99)  # of a photograph: in white, and of its compression
+LEAST = 1 / PEAK  # level of a photograph's noise for the loss
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Shown:
     Attributes
     ----------
     x : Tensor, shape (B, C, Y, X) and planes
-        Noisy channels and planes that tell their levels; for camera noise also those of `hush.weights.inputs_of`.
+        Noisy channels and planes that tell their levels; for camera noise also those of `hush.weights.inputs_of`. Of a
+        photograph nothing is told: its level is zero, and its noise below that by all.
     target : Tensor, shape (B, C, Y, X)
     level : Tensor, shape (B, C, 1, 1)
     """
@@ -85,10 +88,10 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     how = recipe.get("camera")
     if not how:
         noise = torch.randn(clean.shape, generator=rng, device=clean.device)
-        return _shown(clean + level * noise, clean, level)
+        return Shown(_together(clean + level * noise, level.expand_as(clean)), clean, level)
     kind = torch.rand((len(clean), 1), generator=rng, device=clean.device)
     noise, shared = _shared_noise(clean, how["longest"], (kind < how["shared"]).float(), rng)
-    noisy, target, dark = clean + level * noise, clean.clone(), torch.zeros_like(clean)
+    noisy, target, told, dark = clean + level * noise, clean.clone(), level.clone(), torch.zeros_like(clean)
     numbers = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=rng, device=clean.device)))
     for k, share in enumerate(kind[:, 0].tolist()):
         patch = clean[k].cpu().numpy()
@@ -98,19 +101,19 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
             made = photograph(patch, numbers)
         else:
             continue
-        for whole, one in zip((noisy, target, level, dark, shared), made, strict=True):
+        for whole, one in zip((noisy, target, level, told, dark, shared), made, strict=True):
             whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
     lost = torch.zeros_like(clean[:, :1])
     for k in np.flatnonzero(numbers.random(len(clean)) < how["lost"]).tolist():
         where = _lost(clean.shape[2:], numbers)
         noisy[k] = torch.from_numpy(np.where(where, risk.around(noisy[k].cpu().numpy(), where), noisy[k].cpu().numpy()))
         lost[k] = torch.from_numpy(where).to(lost)
-    return _shown(noisy, target, level, dark, lost, shared.expand(-1, -1, *clean.shape[2:]))
+    planes = [told.expand_as(noisy), dark, lost, shared.expand(-1, -1, *clean.shape[2:])]
+    return Shown(_together(noisy, *planes), target, level)
 
 
-def _shown(noisy: Tensor, target: Tensor, level: Tensor, *more: Tensor) -> Shown:
-    x = torch.cat([noisy, level.expand_as(noisy), *more], 1)
-    return Shown(x.contiguous(memory_format=torch.channels_last), target, level)
+def _together(*planes: Tensor) -> Tensor:
+    return torch.cat(planes, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _lost(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -162,8 +165,10 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
 
 def _photons(
     clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
-) -> tuple[Array, Array, float, Array, float]:
-    """A patch (C, Y, X) by few photons, stabilised: noisy, its mean, level, by how much noise is below it, correlation.
+) -> tuple[Array, Array, float, float, Array, float]:
+    """A patch (C, Y, X) by few photons, stabilised.
+
+    Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation.
 
     Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
     network for Gaussian noise does badly.
@@ -178,28 +183,26 @@ def _photons(
     low, high = np.percentile(seen, [0.5, 99.5])
     extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
     middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
-    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, dark, 0.0
+    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, 0.0
 
 
-def photograph(clean: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, float, Array]:
-    """A colour patch (3, Y, X) as a camera's JPEG: noisy, what the camera makes without noise, level, 0, correlation.
+def photograph(clean: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, float, float, float]:
+    """A colour patch (3, Y, X) as a camera's JPEG; returns the same as `_photons`.
 
     Photons and read noise on a Bayer mosaic, interpolated, often smoothed, on the scale that eyes like, compressed:
-    so that the noise is shared by neighbours and colours and depends on brightness.
+    noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was coarse. No
+    number says that, so none is told. What it has to come to is the JPEG of the scene without noise: a clean
+    photograph is left as it is.
     """
-    photons, read = np.exp(rng.uniform(np.log(60), np.log(3000))), rng.uniform(0, 5)
+    photons, read = np.exp(rng.uniform(*np.log(PHOTONS))), rng.uniform(0, 5)
     balance = np.array([rng.uniform(1.4, 2.4), 1.0, rng.uniform(1.2, 2.2)]).reshape(3, 1, 1)
     smooth = rng.uniform(0, 0.9) * (rng.random() < 0.6)
     light = np.clip(clean + 0.5, 0, 1) ** GAMMA / balance
     counts = (rng.poisson(light * photons) + read * rng.standard_normal(light.shape)) / photons
-    target, noisy = (_developed(one, balance, smooth) for one in (light, counts))
-    noisy = _compressed(noisy, int(rng.integers(80, 99)), int(rng.choice([0, 2])))
-    away = noisy - target
-    away -= away.mean((1, 2), keepdims=True)
-    level = np.maximum(away.std((1, 2), keepdims=True), 1e-4)
-    lags = [(away[:, 1:] * away[:, :-1]).mean((1, 2)), (away[:, :, 1:] * away[:, :, :-1]).mean((1, 2))]
-    shared = np.clip([np.mean(lag / level.ravel() ** 2) for lag in lags], 0, 0.95).reshape(2, 1, 1)
-    return noisy - 0.5, target - 0.5, level, 0.0, shared
+    quality, subsampling = int(rng.integers(*QUALITY)), int(rng.choice([0, 2]))
+    target, noisy = (_compressed(_developed(one, balance, smooth), quality, subsampling) for one in (light, counts))
+    level = np.maximum((noisy - target).std((1, 2), keepdims=True), LEAST)
+    return noisy - 0.5, target - 0.5, level, 0.0, 1.0, 0.0
 
 
 def _developed(light: Array, balance: Array, smooth: float) -> Array:

@@ -21,6 +21,13 @@ from hush.machine import memory_format
 FORMAT = 1
 HERE = Path(__file__).parent / "weights"
 KEY = "hush-weights"
+WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
+    (1, False): ("gaussian-fast",),
+    (1, True): ("camera-fast", "gaussian-fast"),
+    (3, False): ("camera-fast-rgb", "gaussian-fast"),
+    (3, True): ("camera-fast-rgb", "camera-fast", "gaussian-fast"),
+}
+BLIND = "camera-fast-rgb"  # those that can do without being told the noise
 
 
 def cache() -> Path:
@@ -35,6 +42,13 @@ def paths() -> dict[str, Path]:
         if folder.is_dir():
             found |= {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
     return found
+
+
+def suited(samples: int, camera: bool) -> str:
+    """Return the name of the weights for an image of so many colours, whose noise is white and Gaussian or not."""
+    names = WEIGHTS[samples if samples in (1, 3) else 1, camera]
+    here = paths()
+    return next((name for name in names if name in here), names[-1])
 
 
 def card(name: str) -> dict[str, Any]:

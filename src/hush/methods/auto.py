@@ -27,6 +27,7 @@ LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a trai
 BM3D = 14.0  # seconds for a million pixels, on two cores
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
+PHOTOGRAPH = 1.0  # grey levels of 255 that the network must find in a photograph of which the analysis says nothing
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
@@ -115,9 +116,36 @@ class Auto(Knowing):
         self.reason_ = self.report_.recommendation["reason"]
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
-        if self.report_.recommendation["method"] is not None:
+        self.verdict_ = self.report_.verdict
+        if self._photograph(given[0]):
+            self.chosen_ = self.usual_ = self._build("pretrained", {"blind": True, "tta": self._turns}).fit(given)
+        elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
         return self
+
+    @property
+    def _turns(self) -> bool:
+        return self.tta or self.effort != "fast"
+
+    def _photograph(self, image: Image) -> bool:
+        """Whether it is a colour photograph with noise of which the camera's smoothing and JPEG left no level."""
+        noises = self.report_.channels
+        told = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
+        if told or noises[0].said or image.samples() != 3 or image.data.dtype != np.uint8:
+            return False
+        window = middle(image, LOOK)
+        try:
+            clean = self._build("pretrained", {"blind": True}).fit([window]).run(window).image.data
+        except HushError:  # the weights are missing or damaged
+            return False
+        away = float(np.sqrt(np.mean((clean.astype(np.float32) - window.data) ** 2)))
+        if away < PHOTOGRAPH:
+            return False
+        self.verdict_ = "The camera's smoothing and JPEG left of the noise no level that can be told."
+        self.reason_ = (
+            f"a network that comes with hush and knows such photographs, told nothing; it finds {away:.2g} of 255"
+        )
+        return True
 
     def _choose(self, images: Sequence[Image]) -> Denoiser:
         """The default, or what is surely better."""
@@ -153,7 +181,7 @@ class Auto(Knowing):
             name = "nlm"
         if name != "pretrained":
             return name, settings, self._build(name, settings).fit(images)
-        settings["tta"] = self.tta or self.effort != "fast"
+        settings["tta"] = self._turns
         try:
             return name, settings, self._build(name, settings).fit(images)
         except HushError as error:  # weights are missing or damaged
@@ -238,7 +266,7 @@ class Auto(Knowing):
             if share:
                 result.info["kept"] = share
         result.info["chosen"] = model.method if model is not None else None
-        result.info["reason"] = f"{self.report_.verdict} So: {self.reason_}."
+        result.info["reason"] = f"{self.verdict_} So: {self.reason_}."
         result.info["noise"] = self.report_.as_dict()["noise"]
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         if ranked:
@@ -256,6 +284,8 @@ class Auto(Knowing):
 
     def _doubts(self, model: Denoiser, noisy: Image, clean: Image) -> list[str]:
         """What speaks against a result; the network may have used another level than the analysis found."""
+        if getattr(model, "blind", False):
+            return []  # there is no level to compare with
         level = float(np.median(getattr(model, "values_", [1.0]))) if model.method == "pretrained" else 1.0
         return doubts(noisy, clean, self.report_, level)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,86 +14,22 @@ from torch import Tensor, nn
 from hush import risk, weights
 from hush.classical import Classical
 from hush.denoiser import demand
+from hush.errors import HushError
 from hush.image import Array, Image
 from hush.machine import body_precision, device_of, memory_format, precision_of
+from hush.noisereport import ChannelNoise
 from hush.patches import fill
 from hush.prediction import mean_over_symmetries, pad_end
+from hush.shown import Showing, dark, filled, like, waves
 from hush.stabilise import Stabiliser
 
-WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
-    (1, False): ("gaussian-fast",),
-    (1, True): ("camera-fast", "gaussian-fast"),
-    (3, False): ("gaussian-fast-rgb", "camera-fast-rgb", "gaussian-fast"),
-    (3, True): ("camera-fast-rgb", "camera-fast", "gaussian-fast"),
-}
+COLOURS = 3
+UNTOLD = Stabiliser(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
-# brightness and two colours, of length 1, for weights that know only grey: rows
-OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
 MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
 NEAR = 0.1  # departure of the level that is none
-MOST_SHARED = 0.9  # correlation of neighbours
-PEAK = 255.0  # levels of the weights are said of it
-LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
-LOOKED = 8  # planes in which they are looked for
-SAMPLE = 1 << 18  # pixels of them
 SIDE = 1024  # of a tile
-WAVES = 3  # frequencies along Y, along X and over colours at which the network's derivative is read
-TURN = 0.42  # radians a pixel by which they lie off zero
 SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smallest share of the noise's variance
-
-
-def suited(samples: int, camera: bool) -> str:
-    """Return the name of the weights for an image of so many colours, whose noise is white and Gaussian or not."""
-    names = WEIGHTS[samples if samples in (1, 3) else 1, camera]
-    here = weights.paths()
-    return next((name for name in names if name in here), names[-1])
-
-
-def _draw(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
-    """Noise (C, Y, X) of deviation 1 whose neighbours correlate as said."""
-    noise = np.random.default_rng(seed).standard_normal(shape)
-    for channel, each in zip(noise, lags, strict=True):
-        for axis, lag in enumerate(each):
-            if lag > 0:  # white noise smoothed by a Gaussian of this length
-                channel[...] = ndimage.gaussian_filter1d(channel, 0.5 / np.sqrt(-np.log(lag)), axis=axis, mode="wrap")
-        channel /= channel.std()
-    return noise
-
-
-def _waves(channels: int, high: int, wide: int) -> Iterator[Array]:
-    """Cosines and sines (C, Y, X) at a lattice of frequencies: of two pixels nearer than three they say nothing."""
-    c, y, x = (np.arange(size, dtype=np.float32) for size in (channels, high, wide))
-    steps = 2 * np.pi / WAVES * np.arange(WAVES) + TURN
-    for down, across, colour in product(steps, steps, 2 * np.pi / channels * np.arange(channels)):
-        phase = colour * c[:, None, None] + down * y[:, None] + across * x
-        yield from (np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32))
-
-
-def _filled(values: Array) -> tuple[Array, Array]:
-    """Missing values of (C, Y, X) filled from around, and where they are: 1, elsewhere 0."""
-    gone: Array = np.isnan(values)
-    if not gone.any():
-        return values, np.zeros(values.shape, np.float32)
-    return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What is known of a channel's planes before they are cut into tiles.
-
-    Attributes
-    ----------
-    middle, extent : array, shape (C,)
-        Of the stabilised values.
-    lags : array, shape (C, 2)
-        Correlation of neighbours along Y and along X.
-    ways : sequence of Stabiliser
-    """
-
-    middle: Array
-    extent: Array
-    lags: Array
-    ways: Sequence[Stabiliser]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -119,6 +54,9 @@ class Pretrained(Classical):
         Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
     tta : bool
         Mean over the eight turns and flips of the image.
+    blind : bool
+        Tell the network nothing of the noise: for colour photographs as a camera stores them, whose noise its
+        smoothing and JPEG have changed beyond what an analysis can say.
 
     Examples
     --------
@@ -141,6 +79,7 @@ class Pretrained(Classical):
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tta: bool = False
+    blind: bool = False
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -156,19 +95,24 @@ class Pretrained(Classical):
         """Take the weights for the colours and the noise of an image."""
         self.samples_ = image.samples()
         self.own_: list[float] = []
+        if self.blind:
+            if self.samples_ != COLOURS:
+                raise HushError(f"blind: for colour photographs, and this image has {self.samples_} colours a pixel")
+            self.taken_ = self.weights or weights.BLIND
+            return
         camera = False
         for number in range(self._works(image)):
             ways = self._ways(image, number)
             plane = np.asarray(fill(self._views(image, number)[0])[0], np.float32)
             values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
-            few = (self._dark(values, ways) > DARK).mean() > FEW
+            few = (dark(values, ways) > DARK).mean() > FEW
             camera |= bool(few) or not all(way.noise.white for way in ways)
-        self.taken_ = self.weights or suited(self.samples_, camera)
+        self.taken_ = self.weights or weights.suited(self.samples_, camera)
 
     @property
     def uncertain(self) -> bool:
-        """Whether it gives a standard deviation a pixel."""
-        return True
+        """Whether it gives a standard deviation a pixel: not where it is told no level."""
+        return not self.blind
 
     @property
     def grid(self) -> int:  # type: ignore[override]
@@ -201,26 +145,27 @@ class Pretrained(Classical):
 
     # Applying ------------------------------------------------------------------------------------
 
-    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> _Prepared:
-        """Look at some planes of a channel: middle and extent of its stabilised values."""
-        some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
-        each = [np.stack([way.forward(fill(v)[0]) for way, v in zip(ways, view, strict=True)]) for view in some]
-        lags = [[0.0 if way.noise.white else way.noise.lags.get(key, 0.0) for key in ("1,0", "0,1")] for way in ways]
-        values = self._mixed(np.concatenate([values.reshape(len(ways), -1) for values in each], 1))
-        low, high = np.percentile(values[:, :: max(1, values.shape[1] // SAMPLE)], [LOW, HIGH], axis=1)
-        extent = np.maximum(high - low, 1e-12)
-        return _Prepared((low + high) / 2, extent, self._weighed(np.clip(lags, 0, MOST_SHARED)), ways)
+    def _ways(self, image: Image, number: int) -> list[Stabiliser]:
+        return [UNTOLD] * self.samples_ if self.blind else super()._ways(image, number)
 
-    def choose(self, ready: Array, sigma: Array, prepared: _Prepared, ways: Sequence[Stabiliser]) -> float:
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Showing:
+        """Look at some planes of a channel: how they are to be shown."""
+        if self.blind:
+            return Showing.untold(ways, self._loaded[1], self.report_.peak)
+        return Showing.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
+
+    def choose(self, ready: Array, sigma: Array, prepared: Showing, ways: Sequence[Stabiliser]) -> float:
         """Choose the multiple of the level: the nearest to one between what two witnesses say."""
-        if all(way.noise.kind == "none" for way in ways):  # nothing but impulses: what is left is no noise's level
+        if self.blind or all(
+            way.noise.kind == "none" for way in ways
+        ):  # nothing but impulses: what is left is no noise's level
             return 1.0
-        whole, _ = _filled(ready)
-        real = sigma.reshape(-1, 1, 1) * (1 - self._dark(whole, ways)).clip(0.05)
+        whole, _ = filled(ready)
+        real = sigma.reshape(-1, 1, 1) * (1 - dark(whole, ways)).clip(0.05)
         own = risk.consistent(
             lambda values, scale: self.filter_trial(values, sigma, scale, prepared),
             whole,
-            (real * _draw(ready.shape, prepared.lags, self.seed)).astype(np.float32),
+            (real * like(ready.shape, prepared.lags, self.seed)).astype(np.float32),
         )
         self.own_.append(own)
         if abs(own - 1) < NEAR:
@@ -238,27 +183,22 @@ class Pretrained(Classical):
             ready = np.where(hit, np.float32(np.nan), ready)
         return ready, sigma
 
-    @staticmethod
-    def _dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
-        """By how much the noise of stabilised (C, Y, X) is below its level, where photons are few."""
-        each = [1 - way.deviation(plane) / max(way.sigma, 1e-12) for way, plane in zip(ways, values, strict=True)]
-        return np.stack(each)
-
-    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
+    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
         """Denoise (C, Y, X) with the network: all channels at once where it knows colours, else each by itself."""
         return self._filtered(values, sigma, value, prepared, self.tta)
 
-    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
+    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
         """Denoise while the scale is being chosen: no mean over turns, which favours none."""
         return self._filtered(values, sigma, value, prepared, False)
 
-    def _filtered(self, values: Array, sigma: Array, value: float, prepared: _Prepared, tta: bool) -> Array:
-        x, middle, extent = self._shown(values, sigma, value, prepared)
+    def _filtered(self, values: Array, sigma: Array, value: float, prepared: Showing, tta: bool) -> Array:
+        level = prepared.level(sigma) * value
+        x = self._tensor(prepared.planes(values, level))
         with torch.inference_mode():
             y = mean_over_symmetries(self._apply, x, self.knows_missing) if tta else self._apply(x)
-        return self._unmixed(self._back(y, values.shape) * extent + middle)
+        return prepared.unmixed(self._back(y, values.shape) * prepared.range(level) + prepared.middle)
 
-    def deviation(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> Array:
+    def deviation(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
         """Return the posterior's standard deviation.
 
         The mean that a network has learned changes with its input by the posterior's variance over the noise's
@@ -266,74 +206,27 @@ class Pretrained(Classical):
         what the network does to a wave; it is taken at three a direction. Off zero, since a denoiser lets pass the
         lowest of all: with zero among them the deviation comes out up to a quarter too large in flat areas.
         """
-        x, _, _ = self._shown(values, sigma, value, prepared)
-        y = self._apply(x.requires_grad_())
-        share = np.zeros(values.shape, np.float32)
-        waves = list(_waves(*y.shape[1:]))
-        for wave in waves:
+        level = prepared.level(sigma) * value
+        x = self._tensor(prepared.planes(values, level)).requires_grad_()
+        y = self._apply(x)
+        share, every = np.zeros(values.shape, np.float32), list(waves(*y.shape[1:]))
+        for wave in every:
             along = torch.from_numpy(wave).to(y).expand_as(y)
             (slope,) = torch.autograd.grad(y, x, along, retain_graph=True)
-            share += self._back(along * slope[:, : y.shape[1]], values.shape) / (len(waves) / 2)
+            share += self._back(along * slope[:, : y.shape[1]], values.shape) / (len(every) / 2)
         share = ndimage.gaussian_filter(share, (0, SMOOTH, SMOOTH)).clip(LEAST)
-        real = 1 - self._weighed(self._dark(_filled(values)[0], prepared.ways))  # where photons are few: less noise
-        variance = share * ((self._level(sigma) * value).reshape(-1, 1, 1) * real) ** 2
-        if self._by_opponents(len(values)):
-            variance = np.tensordot(OPPONENT.T**2, variance, 1)
-        result: Array = np.sqrt(variance)
+        real = 1 - prepared.weighed(dark(filled(values)[0], prepared.ways))  # where photons are few: less noise
+        result: Array = np.sqrt(prepared.unmixed_variance(share * (level * real) ** 2))
         return result
-
-    # Colours, where the weights know only grey ---------------------------------------------------
-
-    def _by_opponents(self, count: int) -> bool:
-        return count == self.samples_ == 3 and self._outputs == 1 and not self.joint_channels
-
-    def _mixed(self, values: Array) -> Array:
-        """(C, ...) as the network is shown it: colours as brightness and two differences, each denoised by itself."""
-        mixed: Array = np.tensordot(OPPONENT, values, 1) if self._by_opponents(len(values)) else values
-        return mixed
-
-    def _unmixed(self, values: Array) -> Array:
-        back: Array = np.tensordot(OPPONENT.T, values, 1) if self._by_opponents(len(values)) else values
-        return back
-
-    def _weighed(self, values: Array) -> Array:
-        """What holds of (C, ...) channels' variances, for what the network is shown."""
-        weighed: Array = np.tensordot(OPPONENT**2, values, 1) if self._by_opponents(len(values)) else values
-        return weighed
-
-    def _level(self, sigma: Array) -> Array:
-        level: Array = np.sqrt(self._weighed(np.asarray(sigma, np.float32) ** 2))
-        return level
-
-    # What the network sees -----------------------------------------------------------------------
 
     @property
     def knows_missing(self) -> bool:
         """Whether the network is told which pixels are missing."""
         return bool(self._loaded[1].get("camera"))
 
-    @property
-    def _outputs(self) -> int:
-        return int(self._loaded[1]["channels"])
-
-    def _shown(self, values: Array, sigma: Array, value: float, prepared: _Prepared) -> tuple[Tensor, Array, Array]:
-        """What the network sees of (C, Y, X): (B, its planes, Y, X); and the middle and the extent, (C, 1, 1)."""
-        net, card = self._loaded
-        middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in (prepared.middle, prepared.extent))
-        joint = self._outputs == len(values)
-        if joint or self._by_opponents(len(values)):
-            extent = np.full_like(extent, extent.max())
-        values, lost = _filled(values)
-        dark = self._weighed(self._dark(values, prepared.ways)) if self.knows_missing else None
-        values, level = self._mixed(values), (self._level(sigma) * value).reshape(-1, 1, 1)
-        extent = np.maximum(extent, level * PEAK / card["sigma"][1])  # noise stronger than any that it has seen
-        planes = [(values - middle) / extent, np.broadcast_to(level / extent, values.shape)]
-        if dark is not None:
-            lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in prepared.lags.T]
-            planes += [dark, *(one.mean(0, keepdims=True) if joint else one for one in (self._weighed(lost), *lags))]
-        x = torch.from_numpy((np.concatenate(planes)[None] if joint else np.stack(planes, 1)).astype(np.float32))
-        x = pad_end(x, int(net.multiple)).to(device_of(self.device))  # type: ignore[arg-type]
-        return x.contiguous(memory_format=memory_format(2)), middle, extent
+    def _tensor(self, planes: Array) -> Tensor:
+        x = pad_end(torch.from_numpy(planes), int(self._loaded[0].multiple))  # type: ignore[arg-type]
+        return x.to(device_of(self.device)).contiguous(memory_format=memory_format(2))
 
     def _apply(self, x: Tensor) -> Tensor:
         with body_precision(*self.where):

@@ -1,0 +1,158 @@
+"""What a shipped network is shown of an image: stabilised values in its own range, and planes that tell the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from hush import risk
+from hush.image import Array
+from hush.patches import fill
+from hush.stabilise import Stabiliser
+
+# brightness and two colours, of length 1, for weights that know only grey: rows
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
+MOST_SHARED = 0.9  # correlation of neighbours
+PEAK = 255.0  # levels of the weights are said of it
+LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
+LOOKED = 8  # planes in which they are looked for
+SAMPLE = 1 << 18  # pixels of them
+WAVES = 3  # frequencies along Y, along X and over colours at which a network's derivative is read
+TURN = 0.42  # radians a pixel by which they lie off zero
+
+
+def dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
+    """Return by how much the noise of stabilised (C, Y, X) is below its level, where photons are few: a share of it."""
+    each = [1 - way.deviation(plane) / max(way.sigma, 1e-12) for way, plane in zip(ways, values, strict=True)]
+    return np.stack(each)
+
+
+def filled(values: Array) -> tuple[Array, Array]:
+    """Missing values of (C, Y, X) filled from around, and where they are: 1, elsewhere 0."""
+    gone: Array = np.isnan(values)
+    if not gone.any():
+        return values, np.zeros(values.shape, np.float32)
+    return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
+
+
+def like(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
+    """Noise (C, Y, X) of deviation 1 whose neighbours correlate as said, (C, 2)."""
+    noise = np.random.default_rng(seed).standard_normal(shape)
+    for channel, each in zip(noise, lags, strict=True):
+        for axis, lag in enumerate(each):
+            if lag > 0:  # white noise smoothed by a Gaussian of this length
+                channel[...] = ndimage.gaussian_filter1d(channel, 0.5 / np.sqrt(-np.log(lag)), axis=axis, mode="wrap")
+        channel /= channel.std()
+    return noise
+
+
+def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
+    """Cosines and sines (C, Y, X) at a lattice of frequencies: of two pixels nearer than three they say nothing."""
+    c, y, x = (np.arange(size, dtype=np.float32) for size in (channels, high, wide))
+    steps = 2 * np.pi / WAVES * np.arange(WAVES) + TURN
+    for down, across, colour in product(steps, steps, 2 * np.pi / channels * np.arange(channels)):
+        phase = colour * c[:, None, None] + down * y[:, None] + across * x
+        yield from (np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How a channel's planes are shown: what is known of all of them before they are cut into tiles.
+
+    Attributes
+    ----------
+    card : dict
+        Of the weights.
+    ways : sequence of Stabiliser
+    opponents : bool
+        Whether colours are shown as brightness and two differences, each by itself: to weights that know only grey.
+    blind : bool
+        Whether nothing is told of the noise.
+    middle, extent : array, shape (C, 1, 1)
+        Of the values that are shown.
+    lags : array, shape (C, 2)
+        Correlation of neighbours along Y and along X.
+    """
+
+    card: dict[str, Any]
+    ways: Sequence[Stabiliser]
+    opponents: bool = False
+    blind: bool = False
+    middle: Any = 0.0
+    extent: Any = 1.0
+    lags: Any = 0.0
+
+    @classmethod
+    def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: dict[str, Any], colours: bool) -> Showing:
+        """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
+        plain = cls(card, ways, colours and len(ways) == 3 and card["channels"] == 1)
+        some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
+        each = [np.stack([way.forward(fill(v)[0]) for way, v in zip(ways, view, strict=True)]) for view in some]
+        values = plain.mixed(np.concatenate([values.reshape(len(ways), -1) for values in each], 1))
+        low, high = np.percentile(values[:, :: max(1, values.shape[1] // SAMPLE)], [LOW, HIGH], axis=1)
+        extent = np.maximum(high - low, 1e-12)
+        if plain.joint or plain.opponents:
+            extent = np.full_like(extent, extent.max())
+        middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
+        lags = [[0.0 if way.noise.white else way.noise.lags.get(key, 0.0) for key in ("1,0", "0,1")] for way in ways]
+        lags = plain.weighed(np.clip(lags, 0, MOST_SHARED))
+        return replace(plain, middle=middle, extent=extent, lags=lags)
+
+    @classmethod
+    def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any], peak: float) -> Showing:
+        """Tell nothing of the noise of values from 0 to a peak, which are not stabilised."""
+        half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (peak / 2, peak))
+        return cls(card, ways, blind=True, middle=half, extent=whole, lags=np.zeros((len(ways), 2)))
+
+    @property
+    def joint(self) -> bool:
+        """Whether the network sees all channels at once."""
+        return int(self.card["channels"]) == len(self.ways)
+
+    def mixed(self, values: Array) -> Array:
+        """(C, ...) as they are shown."""
+        mixed: Array = np.tensordot(OPPONENT, values, 1) if self.opponents else values
+        return mixed
+
+    def unmixed(self, values: Array) -> Array:
+        """Undo `mixed`."""
+        back: Array = np.tensordot(OPPONENT.T, values, 1) if self.opponents else values
+        return back
+
+    def unmixed_variance(self, values: Array) -> Array:
+        """The variances of `unmixed` values, of those that were shown."""
+        back: Array = np.tensordot(OPPONENT.T**2, values, 1) if self.opponents else values
+        return back
+
+    def weighed(self, values: Array) -> Array:
+        """What holds of (C, ...) channels' variances, for what is shown."""
+        weighed: Array = np.tensordot(OPPONENT**2, values, 1) if self.opponents else values
+        return weighed
+
+    def level(self, sigma: Array) -> Array:
+        """Levels (C,) of the noise, (C, 1, 1) for what is shown."""
+        level: Array = np.sqrt(self.weighed(np.asarray(sigma, np.float32) ** 2)).reshape(-1, 1, 1)
+        return level
+
+    def range(self, level: Array) -> Array:
+        """What becomes 1, (C, 1, 1): noise stronger than any that the network has seen makes it larger."""
+        return np.maximum(self.extent, level * PEAK / self.card["sigma"][1])
+
+    def planes(self, values: Array, level: Array) -> Array:
+        """What the network sees of (C, Y, X) with noise of a level (C, 1, 1): (B, its planes, Y, X)."""
+        values, lost = filled(values)
+        extent = self.range(level)
+        told = np.broadcast_to(0.0 if self.blind else level / extent, values.shape)
+        planes = [(self.mixed(values) - self.middle) / extent, told]
+        if self.card.get("camera"):
+            below = np.ones_like(values) if self.blind else self.weighed(dark(values, self.ways))
+            lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in self.lags.T]
+            rest = (self.weighed(lost), *lags)
+            planes += [below, *(one.mean(0, keepdims=True) if self.joint else one for one in rest)]
+        shown: Array = np.concatenate(planes)[None] if self.joint else np.stack(planes, 1)
+        return shown.astype(np.float32)
