@@ -156,9 +156,8 @@ class Pretrained(Classical):
 
     def choose(self, ready: Array, sigma: Array, prepared: Showing, ways: Sequence[Stabiliser]) -> float:
         """Choose the multiple of the level: the nearest to one between what two witnesses say."""
-        if self.blind or all(
-            way.noise.kind == "none" for way in ways
-        ):  # nothing but impulses: what is left is no noise's level
+        impulses = all(way.noise.kind == "none" for way in ways)  # and nothing else: what is left is no noise's level
+        if self.blind or impulses:
             return 1.0
         whole, _ = filled(ready)
         real = sigma.reshape(-1, 1, 1) * (1 - dark(whole, ways)).clip(0.05)
