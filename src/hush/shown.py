@@ -104,9 +104,9 @@ class Showing:
         return replace(plain, middle=middle, extent=extent, lags=lags)
 
     @classmethod
-    def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any], peak: float) -> Showing:
-        """Tell nothing of the noise of values from 0 to a peak, which are not stabilised."""
-        half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (peak / 2, peak))
+    def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any]) -> Showing:
+        """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
+        half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
         return cls(card, ways, blind=True, middle=half, extent=whole, lags=np.zeros((len(ways), 2)))
 
     @property

@@ -131,9 +131,9 @@ class Auto(Knowing):
         """Whether it is a colour photograph with noise of which the camera's smoothing and JPEG left no level."""
         noises = self.report_.channels
         told = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
-        if told or noises[0].said or image.samples() != 3 or image.data.dtype != np.uint8:
-            return False
         window = middle(image, LOOK)
+        if told or noises[0].said or image.samples() != 3 or not _eight_bits(window.data):
+            return False
         try:
             clean = self._build("pretrained", {"blind": True}).fit([window]).run(window).image.data
         except HushError:  # the weights are missing or damaged
@@ -318,3 +318,10 @@ class Auto(Knowing):
             warn(info, "the image is constant: it is given back unchanged")
         note = {"version": __version__, "method": self.method}
         return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
+
+
+def _eight_bits(values: Array) -> bool:
+    """Whether these are the values of a photograph's file, in whatever type."""
+    if values.dtype == np.uint8:
+        return True
+    return bool(values.min() >= 0 and 1 < values.max() <= 255 and (values == np.rint(values)).all())

@@ -55,8 +55,8 @@ class Pretrained(Classical):
     tta : bool
         Mean over the eight turns and flips of the image.
     blind : bool
-        Tell the network nothing of the noise: for colour photographs as a camera stores them, whose noise its
-        smoothing and JPEG have changed beyond what an analysis can say.
+        Tell the network nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose
+        noise its smoothing and JPEG have changed beyond what an analysis can say.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Pretrained(Classical):
     def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Showing:
         """Look at some planes of a channel: how they are to be shown."""
         if self.blind:
-            return Showing.untold(ways, self._loaded[1], self.report_.peak)
+            return Showing.untold(ways, self._loaded[1])
         return Showing.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
 
     def choose(self, ready: Array, sigma: Array, prepared: Showing, ways: Sequence[Stabiliser]) -> float:
