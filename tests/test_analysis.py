@@ -99,6 +99,14 @@ def test_the_clean_stay_clean(picture: np.ndarray) -> None:
     assert found(flat).kind == "none"
 
 
+@pytest.mark.parametrize("sigma", [1, 2, 5])
+def test_what_lies_level_in_the_picture_is_no_stripe(sigma: float) -> None:
+    from skimage import data
+
+    for clean in (data.brick(), data.camera(), data.rocket().mean(2), data.coffee().mean(2)):
+        assert found(noisy(clean.astype(float), f"gaussian:sigma={sigma}")).stripes == {}
+
+
 def test_photographs_hold_no_impulses() -> None:
     """Steps of one level in flat parts, and a colour that is cut off at zero where there is little of it."""
     from skimage import data

@@ -14,6 +14,9 @@ Floats = NDArray[np.floating[Any]]
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
+PARTS = 4  # of a row or column, which share its offset
+SURE, WHOLE = 5.0, 0.7  # standard errors, and share of what varies between rows, from which on it is their offset
+FAINT = 0.1  # of the noise: fainter offsets are none
 STEPS = 4  # between values: impulses are not fainter
 FEW = 1e-4  # share of impulses below which they are not worth a word
 
@@ -168,15 +171,21 @@ def stripes(plane: Floats, sigma: float) -> dict[str, float]:
     """
     found = {}
     for name, view in (("rows", plane), ("columns", plane.T)):
-        if min(view.shape) < 24:
+        if min(view.shape) < 24 or not sigma > 0:
             continue
-        bend = view[1:-1] - (view[2:] + view[:-2]) / 2
-        profile = np.median(np.nan_to_num(bend), 1)
-        spread = 1.4826 * float(np.median(np.abs(profile - np.median(profile))))
-        chance = sigma * np.sqrt(1.5) * 1.2533 / np.sqrt(view.shape[1])
-        amplitude = np.sqrt(max(spread**2 - chance**2, 0) / 1.5)
-        if spread > 2.5 * chance and amplitude > 0.1 * sigma and sigma > 0:
-            found[name] = float(amplitude)
+        bend = np.nan_to_num(view[1:-1] - (view[2:] + view[:-2]) / 2)
+        parts = np.stack([np.median(part, 1) for part in np.array_split(bend, PARTS, axis=1)])
+        parts -= np.median(parts, 1, keepdims=True)
+        spread = 1.4826 * np.median(np.abs(parts))
+        parts = parts.clip(-3 * spread, 3 * spread)
+        chance = sigma**2 * 1.5 * np.pi / 2 / (view.shape[1] / PARTS)  # variance of a median of the noise's bend
+        both = np.cov(parts)
+        shared = float(both[np.triu_indices(PARTS, 1)].mean())
+        own = float(both.trace() / PARTS - chance)
+        error = (max(own, 0) + chance) / np.sqrt(parts.shape[1] * PARTS * (PARTS - 1) / 2)
+        # the offset of a row is the same all along it, what is in the picture is not
+        if shared > max(SURE * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2):
+            found[name] = float(np.sqrt(shared / 1.5))
     return found
 
 

@@ -209,11 +209,12 @@ class Auto(Knowing):
 
     def _others(self, usual: str, doubted: bool) -> list[tuple[str, dict[str, Any]]]:
         """What else is tried: with little time only where something speaks against the default."""
-        if self.ndim == 3 or (self.effort == "fast" and not doubted):
+        learning = usual == "structn2v"  # from one image: what comes trained may be better, stripes or not
+        if self.ndim == 3 or (self.effort == "fast" and not doubted and not learning):
             return []
-        found: list[tuple[str, dict[str, Any]]] = []
-        if usual != "bm3d":
-            found.append(("bm3d", {}))
+        found: list[tuple[str, dict[str, Any]]] = [("bm3d", {})]
+        if learning:
+            found.insert(0, ("pretrained", {}))
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
         if self.effort == "thorough" or (doubted and self.effort == "balanced"):
             found.append(("structn2v", {"mask": mask}) if mask else ("n2v", {}))

@@ -40,7 +40,7 @@ class Pretrained(Classical):
     may be wrong, that level is multiplied where two witnesses agree that it should be: how well hidden pixels are
     predicted, and at which level the network is at peace with itself (`hush.risk.consistent`). The first leans to
     strong filters where there is texture, the second to weak ones where neighbours share noise of which nothing is
-    known.
+    known; where it is known how they do, and the level was found too high, the second is right by itself.
 
     Parameters
     ----------
@@ -169,6 +169,8 @@ class Pretrained(Classical):
         self.own_.append(own)
         if abs(own - 1) < NEAR:
             return 1.0
+        if own < 1 and self.knows_missing and not all(way.noise.white for way in ways):
+            return own  # told how neighbours share the noise it is right, and what was found holds texture
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
         most = self.options[-1] if any(way.noise.said for way in ways) else MOST
