@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hush
-from hush import dataset, experiment, registry, studies
+from hush import choices, dataset, experiment, registry, studies
 from hush.benchpage import write_document
 from hush.comparepage import compare_page
 from hush.comparison import Entry, collect
@@ -153,6 +153,38 @@ def test_table_has_means_and_paired_intervals() -> None:
     )  # fmt: skip
     assert "| a | 3 | 22.00 | 0.5000 | 1 | baseline |" in table
     assert "| b | 3 | 24.00 | 0.5000 | 1 | +2.00 ± 2.48 |" in table  # 4.303 * 1 / sqrt(3)
+
+
+def test_the_table_of_choices_counts_harm_and_near_misses() -> None:
+    def row(image: int, method: str, score: float, seconds: float, **more: Any) -> dict[str, Any]:
+        key = {"data": "d", "noise": "real", "image": image, "seed": 0, "method": method}
+        return key | {"psnr": score - 1, "psnr_fitted": score, "ssim": 0.5, "seconds": seconds} | more
+
+    found = [row(k, "noisy", 20, 0) for k in range(2)]
+    found += [row(0, "auto", 30, 1, chosen="pretrained"), row(1, "auto", 19.9, 1, chosen=None)]
+    found += [row(0, "bm3d", 29, 9), row(1, "bm3d", 19.96, 9)]
+    found += [row(0, "slow", 40, 90), row(1, "slow", 40, 90)]  # too slow to be the best
+    lines = choices.choice_table(found, {"baseline": "bm3d"}).splitlines()
+    cells = {line.split(" | ")[2]: [cell.strip(" |") for cell in line.split(" | ")] for line in lines[2:]}
+    assert cells["auto"][4:6] == ["24.95", "23.95"]  # after the fit, and without
+    assert cells["auto"][9] == "1"  # below what went in
+    assert cells["bm3d"][9] == "0"  # not by more than .05
+    assert cells["auto"][10] == "50%"
+    assert cells["auto"][11] == "100%"  # 19.9 is within .2 of 20, which the noisy image itself has
+    assert cells["bm3d"][11] == "100%"
+    assert cells["auto"][12] == "nothing 1, pretrained 1"
+    assert cells["bm3d"][8] == "baseline"
+
+
+def test_coverage_of_a_known_deviation() -> None:
+    clean = np.full((256, 256), 100.0, np.float32)
+    noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape).astype(np.float32)
+    item = dataset.Item("d", "i", "gaussian:sigma=10", 0, clean, noisy, 255.0, False)
+    found = choices.coverage(item, {"name": "pretrained", "settings": {"sigma": 10.0}}, {})
+    assert 0.3 < found["inside_1"] < found["inside_2"] <= 1
+    assert found["ratio"] > 0
+    table = choices.coverage_table([item.key | {"method": "m"} | found], {}).splitlines()
+    assert f"{found['inside_1']:.1%}" in table[2]
 
 
 def test_documents_keep_their_other_text(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ def choice_table(rows: Sequence[Row], recipe: Row) -> str:
     The best is that of all methods of the run that take less than 20 s an image, `auto` itself left out.
     """
     lines = [
-        "| data | noise | method | n | PSNR | SSIM | seconds | against baseline | harmed | above baseline "
-        "| within 0.2 dB of the best | chosen |",
-        "| --- " * 12 + "|",
+        "| data | noise | method | n | PSNR | not fitted | SSIM | seconds | against baseline | harmed "
+        "| above baseline | within 0.2 dB of the best | chosen |",
+        "| --- " * 13 + "|",
     ]
     for group in groups(rows, "data", "noise"):
         score = "psnr_fitted" if any("psnr_fitted" in row for row in group) else "psnr"
@@ -48,6 +48,7 @@ def choice_table(rows: Sequence[Row], recipe: Row) -> str:
             lines.append(
                 f"| {group[0]['data']} | {group[0]['noise']} | {method} | {len(mine)} | "
                 f"{np.mean([row[score] for row in mine.values()]):.2f} | "
+                f"{'–' if score == 'psnr' else format(np.mean([row['psnr'] for row in mine.values()]), '.2f')} | "
                 f"{np.mean([row['ssim'] for row in mine.values()]):.4f} | "
                 f"{np.median([row['seconds'] for row in mine.values()]):.3g} | "
                 f"{'baseline' if mine is base else difference(paired)} | {harmed} | "
