@@ -57,6 +57,22 @@ def test_poisson_gaussian(gain: float, offset: float, sigma: float) -> None:
         assert one.a * value + one.b == pytest.approx(gain * (value - offset) + sigma**2, rel=0.1)
 
 
+@pytest.mark.parametrize(("gain", "offset", "sigma"), [(4, 10, 0.5), (10, 5, 1), (1, 100, 2)])
+@pytest.mark.parametrize("cells", [3, 12])
+def test_cells_before_a_dark_background(gain: float, offset: float, sigma: float, cells: int) -> None:
+    """Most of the image holds no photon: the noise of the few bright parts is found, and it is no speckle."""
+    rng = np.random.default_rng(cells)
+    y, x = np.mgrid[:256, :256]
+    clean = np.zeros((256, 256))
+    for row, column in rng.uniform(30, 226, (cells, 2)):
+        clean += rng.uniform(5, 30) * (np.hypot(y - row, x - column) < rng.uniform(15, 30))
+    image = np.rint(gain * rng.poisson(clean) + offset + rng.normal(0, sigma, clean.shape)).clip(0)
+    noise = found(image.astype(np.float32))
+    assert noise.kind == "poisson_gaussian"
+    photons = np.array([5, 15, 30])
+    assert noise.a * (gain * photons + offset) + noise.b == pytest.approx(gain**2 * photons + sigma**2, rel=0.2)
+
+
 @pytest.mark.parametrize(("axis", "mask"), [(1, "1x3"), (0, "3x1")])
 def test_correlation_along_rows_or_columns(picture: np.ndarray, axis: int, mask: str) -> None:
     white = np.random.default_rng(0).normal(0, 1, picture.shape)

@@ -145,8 +145,8 @@ def _kind(
     points: _blocks.Points, line: _blocks.Line, extent: float, step: float | None
 ) -> tuple[str, float, float, float]:
     """Choose the kind: (kind, a, b, sigma)."""
-    level = float(np.sqrt(max(line.level, 0)))
-    if level < max(0.5 * (step or 0), CLEAN * extent):
+    level, least = float(np.sqrt(max(line.level, 0))), max(0.5 * (step or 0), CLEAN * extent)
+    if level < least:
         return "none", 0.0, max(line.level, 0.0), level
     trusted = points.mean[line.weights > 0.3] if (line.weights > 0.3).sum() > 2 else points.mean
     reach = float(np.ptp(trusted))
@@ -161,7 +161,7 @@ def _kind(
         return ("poisson" if abs(line.b) <= error_b else "poisson_gaussian"), line.a, line.b, level
     flat = _blocks.line(points, flat=True)
     sigma = float(np.sqrt(max(flat.level, 0)))
-    return "gaussian", 0.0, sigma**2, sigma
+    return "none" if sigma < least else "gaussian", 0.0, sigma**2, sigma
 
 
 def _scaled(points: _blocks.Points, line: _blocks.Line, scale: float) -> tuple[_blocks.Points, _blocks.Line]:

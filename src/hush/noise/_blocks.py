@@ -25,6 +25,9 @@ MOST = 1 << 16  # blocks that are looked at: under half a second
 FLATTEST = 0.04  # of the blocks of one brightness, when none is truly flat
 FLAT = 1.2  # low frequencies of flat blocks, in units of the noise's variance
 BINS = 24  # brightnesses
+FEWEST = 45  # blocks of one
+BRIGHT = 0.3  # weight of brightness against number where blocks are split by it; more finds noise in textures
+SAME = 0.005  # of the range of brightness, below which two are one
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
 SLOW = 5  # frequencies below u + v = 5 are not used for it
 TINY = 1e-100  # against division by zero; its square, too, is a number
@@ -82,6 +85,14 @@ class Points:
     bin: NDArray[np.intp]
     flat: float
 
+    @property
+    def share(self) -> Floats:
+        """Weight of each point: a background of one value is one, not the ten that noise makes of its brightness."""
+        same = np.sqrt(np.maximum(self.variance, 0)) / SIDE + SAME * np.ptp(
+            self.mean
+        )  # what its blocks' means differ by
+        return np.asarray(1 / (np.abs(self.mean - self.mean[:, None]) <= same[:, None]).sum(1))
+
 
 def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, high: float | None = None) -> Points:
     """Measure variance against brightness in flat blocks.
@@ -105,9 +116,9 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     this = basis()
     slow, fast = energies[:, this.low].mean(1), energies[:, this.high].mean(1)
     order = use[np.argsort(means[use], kind="stable")]
-    count = int(np.clip(len(order) // 45, 1, BINS))
+    count = int(np.clip(len(order) // FEWEST, 1, BINS))
     rows, chosen, bins, flat = [], [], [], 0
-    for number, part in enumerate(np.array_split(order, count)):
+    for number, part in enumerate(_split(order, means[order], count)):
         picked, variance = _flattest(part, slow, fast)
         rows.append((means[picked].mean(), variance, len(picked)))
         chosen.append(picked)
@@ -116,6 +127,21 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     table, kept = np.array(rows, np.float64), np.concatenate(chosen)
     mean, variance, counts = table.T
     return Points(mean, variance, counts, means[kept], energies[kept], np.concatenate(bins), flat / len(use))
+
+
+def _split(order: NDArray[np.intp], bright: Floats, count: int) -> list[NDArray[np.intp]]:
+    """Split blocks, sorted by brightness, evenly by number and by brightness: few bright cells are seen as well."""
+    place = np.arange(len(order)) / len(order) + BRIGHT * (bright - bright[0]) / max(float(np.ptp(bright)), TINY)
+    ends = np.searchsorted(place, np.linspace(0, place[-1], count + 1)[1:-1])
+    parts: list[NDArray[np.intp]] = []
+    begin = 0
+    for end in [*ends, len(order)]:
+        if end - begin >= FEWEST and (end == len(order) or len(order) - end >= FEWEST):
+            parts.append(order[begin:end])
+            begin = end
+    if begin < len(order):
+        parts.append(order[begin:])
+    return parts
 
 
 def stride(planes: Sequence[tuple[Floats, Floats]]) -> int:
@@ -207,9 +233,11 @@ def line(measured: Points, flat: bool = False) -> Line:
     flat = flat or len(mean) < 3 or mean.std() == 0
     design = np.stack([np.ones_like(mean), (mean - middle) / scale], 1)[:, : 1 if flat else 2]
     weights, expected = np.ones_like(variance), np.full_like(variance, np.percentile(variance, 30) + TINY)
-    floor = 0.05 * np.median(variance) + TINY
+    share, order = measured.share, np.argsort(variance)
+    usual = variance[order][np.searchsorted(np.cumsum(share[order]), share.sum() / 2)]
+    floor = 0.05 * usual + TINY
     for turn in range(30):
-        precision = weights / (relative * expected) ** 2
+        precision = share * weights / (relative * expected) ** 2
         normal = design.T @ (precision[:, None] * design) + 1e-12 * precision.sum() * np.eye(design.shape[1])
         solution = np.linalg.solve(normal, design.T @ (precision * variance))
         expected = np.maximum(design @ solution, floor)
