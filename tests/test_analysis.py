@@ -175,6 +175,15 @@ def test_impulses(picture: np.ndarray, text: str, share: float, values: tuple[fl
     assert one.level == pytest.approx(15, rel=0.1)
 
 
+def test_a_frame_is_not_lost(picture: np.ndarray) -> None:
+    """Photons leave black borders black; real losses beside them are found all the same."""
+    framed = np.array(picture)
+    framed[:2], framed[:, -1] = 0, 0
+    assert found(noisy(framed, "poisson:photons=255")).impulse_fraction == 0
+    lost = found(noisy(framed, "poisson:photons=255 + bernoulli:p=0.05"))
+    assert lost.impulse_values == (0.0,)
+
+
 def test_photons_are_no_impulses() -> None:
     rare = noisy(np.full((256, 256), 4.0), "poisson_gaussian:gain=8")
     assert found(rare).impulse_fraction == 0

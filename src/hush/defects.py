@@ -17,6 +17,7 @@ ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are
 PARTS = 4  # of a row or column, which share its offset
 SURE, WHOLE = 5.0, 0.7  # standard errors, and share of what varies between rows, from which on it is their offset
 FAINT = 0.1  # of the noise: fainter offsets are none
+FRAME = 0.95  # of a row or column of the border that is of one value
 STEPS = 4  # between values: impulses are not fainter
 FEW = 1e-4  # share of impulses below which they are not worth a word
 
@@ -125,7 +126,7 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     limit = np.where(away > 0, above[bins], below[bins]) + 1e-6 * float(np.ptp(middle))
     found = np.zeros(plane.shape, bool)
     for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
-        same = values == end
+        same = _within_frame(values == end)
         odd = same & (size > 4 * limit)
         if odd.mean() < max(FEW, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
             continue
@@ -139,6 +140,16 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
         busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
         found |= suspects & (busy < 0.35 * size)
     return found
+
+
+def _within_frame(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out whole rows and columns at the border: a frame of one value is no loss."""
+    rows, columns = (np.flatnonzero(same.mean(axis) < FRAME) for axis in (1, 0))
+    inside = np.zeros_like(same)
+    if len(rows) and len(columns):
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        inside[window] = same[window]
+    return inside
 
 
 def _suspicious(values: Floats) -> set[float]:
