@@ -132,16 +132,13 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
 def _split(order: NDArray[np.intp], bright: Floats, count: int) -> list[NDArray[np.intp]]:
     """Split blocks, sorted by brightness, evenly by number and by brightness: few bright cells are seen as well."""
     place = np.arange(len(order)) / len(order) + BRIGHT * (bright - bright[0]) / max(float(np.ptp(bright)), TINY)
-    ends = np.searchsorted(place, np.linspace(0, place[-1], count + 1)[1:-1])
     parts: list[NDArray[np.intp]] = []
     begin = 0
-    for end in [*ends, len(order)]:
-        if end - begin >= FEWEST and (end == len(order) or len(order) - end >= FEWEST):
+    for end in np.searchsorted(place, np.linspace(0, place[-1], count + 1)[1:-1]):
+        if min(end - begin, len(order) - end) >= FEWEST:
             parts.append(order[begin:end])
             begin = end
-    if begin < len(order):
-        parts.append(order[begin:])
-    return parts
+    return [*parts, order[begin:]]
 
 
 def stride(planes: Sequence[tuple[Floats, Floats]]) -> int:
