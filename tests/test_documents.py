@@ -130,5 +130,15 @@ def test_picture_is_made(tmp_path: Path) -> None:
     assert image.sizes == {"Y": 480, "X": 2 * (320 + 4 + 320), "S": 3}
 
 
+def test_picture_of_what_is_chosen_shows_less_noise() -> None:
+    made = runpy.run_path(str(ROOT / "examples" / "nothing_said.py"))
+    row = made["row"](*made["ROWS"][0]).astype(float)
+    side, step = made["SIDE"], made["SIDE"] + made["GAP"]
+    assert row.shape == (side, 4 * side + 3 * made["GAP"], 3)
+    noisy, ours, bm3d, clean = (row[:, k * step : k * step + side] for k in range(4))
+    errors = [float(np.abs(one - clean).mean()) for one in (ours, bm3d, noisy)]
+    assert errors == sorted(errors)
+
+
 def test_warnings_are_a_kind_of_their_own() -> None:
     assert issubclass(HushWarning, UserWarning)

@@ -118,7 +118,8 @@ def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
         assert noisy.shape == target.shape == clean.shape
         away = noisy - target
         np.testing.assert_allclose(away.std((1, 2)), level.ravel(), rtol=0.02)
-        assert np.abs(target - clean).mean() < 0.03
+        middle = np.s_[:, 44:52, 44:52]  # where it is, however much the scene is enlarged
+        np.testing.assert_allclose(target[middle].mean((1, 2)), clean[middle].mean((1, 2)), atol=0.06)
         for image in (noisy, target):  # both are files of 8 bits
             np.testing.assert_allclose((image + 0.5) * 255, np.rint((image + 0.5) * 255), atol=1e-6)
         levels.append(float(level.mean()))

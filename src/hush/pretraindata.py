@@ -19,13 +19,15 @@ from hush import risk, vst
 from hush.dataset import pictures
 from hush.image import Array
 from hush.patches import Batch, Patches, Scale
+from hush.shown import OPPONENT
 from hush.stabilise import AROUND
 
 PEAK = 255.0  # networks see -0.5 to 0.5
 REACH = 4  # pixels over which neighbours may share noise
 GAMMA = 2.2  # of the scale that files have
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
-PHOTONS, QUALITY = (60, 10000), (70, 99)  # of a photograph: in white, and of its compression
+PHOTONS, QUALITY = (20, 10000), (70, 99)  # of a photograph: in white, and of its compression
+FINER = 2.5  # times its detail that a camera's pixels may be
 LEAST = 1 / PEAK  # level of a photograph's noise for the loss
 
 
@@ -189,32 +191,55 @@ def _photons(
 def photograph(clean: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, float, float, float]:
     """A colour patch (3, Y, X) as a camera's JPEG; returns the same as `_photons`.
 
-    Photons and read noise on a Bayer mosaic, interpolated, often smoothed, on the scale that eyes like, compressed:
-    noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was coarse. No
-    number says that, so none is told. What it has to come to is the JPEG of the scene without noise: a clean
-    photograph is left as it is.
+    Photons and read noise on a Bayer mosaic, interpolated, smoothed and sharpened, on the scale that eyes like,
+    compressed: noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was
+    coarse. No number says that, so none is told. What it has to come to is the JPEG of the scene without noise: a clean
+    photograph is left as it is. Pixels are finer than the scene's detail, as a camera's are.
     """
+    scene = _finer(clean + 0.5, rng.uniform(1, FINER) if rng.random() < 0.7 else 1.0)
     photons, read = np.exp(rng.uniform(*np.log(PHOTONS))), rng.uniform(0, 5)
     balance = np.array([rng.uniform(1.4, 2.4), 1.0, rng.uniform(1.2, 2.2)]).reshape(3, 1, 1)
-    smooth = rng.uniform(0, 0.9) * (rng.random() < 0.6)
-    light = np.clip(clean + 0.5, 0, 1) ** GAMMA / balance
+    smooth = [rng.uniform(0, most) * (rng.random() < 0.6) for most in (1.2, 3.0)]
+    share, sharp = rng.uniform(0.5, 1), rng.uniform(0, 0.8) * (rng.random() < 0.5)
+    light = np.clip(scene, 0, 1) ** GAMMA / balance
     counts = (rng.poisson(light * photons) + read * rng.standard_normal(light.shape)) / photons
     quality, subsampling = int(rng.integers(*QUALITY)), int(rng.choice([0, 2]))
-    target, noisy = (_compressed(_developed(one, balance, smooth), quality, subsampling) for one in (light, counts))
+    target, noisy = (
+        _compressed(_finished(_developed(one, balance), smooth, share, sharp), quality, subsampling)
+        for one in (light, counts)
+    )
     level = np.maximum((noisy - target).std((1, 2), keepdims=True), LEAST)
     return noisy - 0.5, target - 0.5, level, 0.0, 1.0, 0.0
 
 
-def _developed(light: Array, balance: Array, smooth: float) -> Array:
-    """From linear light (3, Y, X) to what a file holds, 0 to 1: every pixel has measured one colour only."""
+def _finer(scene: Array, times: float) -> Array:
+    """The middle of (C, Y, X), enlarged to the same size."""
+    high, wide = scene.shape[1:]
+    rows, columns = ((np.arange(size) - size / 2) / times + size / 2 for size in (high, wide))
+    where = np.meshgrid(rows, columns, indexing="ij")
+    return np.stack([ndimage.map_coordinates(plane, where, order=1, mode="mirror") for plane in scene])
+
+
+def _developed(light: Array, balance: Array) -> Array:
+    """From linear light (3, Y, X) to the scale of files, 0 to 1: every pixel has measured one colour only."""
     colour = np.zeros(light.shape[1:], int)
     colour[::2, 1::2] = colour[1::2, ::2] = 1
     colour[1::2, 1::2] = 2
     known = (colour == np.arange(3).reshape(3, 1, 1)).astype(float)
     near = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])[None]
     sums, weights = (ndimage.convolve(one, near, mode="mirror") for one in (light * known, known))
-    full = np.clip(sums / weights * balance, 0, 1) ** (1 / GAMMA)
-    return ndimage.gaussian_filter(full, (0, smooth, smooth)) if smooth else full
+    full: Array = np.clip(sums / weights * balance, 0, 1) ** (1 / GAMMA)
+    return full
+
+
+def _finished(image: Array, smooth: Sequence[float], share: float, sharp: float) -> Array:
+    """What cameras do to (3, Y, X): smooth brightness a little and colours more, and sharpen."""
+    planes = np.tensordot(OPPONENT, image, 1)
+    for plane, length in zip(planes, (smooth[0], smooth[1], smooth[1]), strict=True):
+        if length > 0:
+            plane += share * (ndimage.gaussian_filter(plane, length) - plane)
+    planes[0] += sharp * (planes[0] - ndimage.gaussian_filter(planes[0], 1.0))
+    return np.clip(np.tensordot(OPPONENT.T, planes, 1), 0, 1)
 
 
 def _compressed(image: Array, quality: int, subsampling: int) -> Array:
