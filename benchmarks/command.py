@@ -1,6 +1,6 @@
 """How long `hush denoise` takes with nothing said: after imports, and the whole command's, for every effort.
 
-    python benchmarks/command.py [FILE ...]
+    python benchmarks/command.py [FILE ...] [--efforts fast,balanced]
 
 The files, and simulated cells of a million pixels with photon and read noise. Medians over the repeats, of `thorough`
 one run. Needs a machine that does nothing else.
@@ -8,6 +8,7 @@ one run. Needs a machine that does nothing else.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def command_seconds(file: Path, effort: str, output: Path) -> float:
     return perf_counter() - begun
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], efforts: list[str]) -> None:
     """Print a line a file and effort."""
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.tif"
@@ -53,11 +54,16 @@ def main(names: list[str]) -> None:
         for file in [*map(Path, names), cells]:
             image = io.read(file)
             seconds(image, "fast")
-            for effort, repeats in REPEATS.items():
+            for effort in efforts:
+                repeats = REPEATS[effort]
                 after = median(seconds(image, effort) for _ in range(repeats))
                 whole = median(command_seconds(file, effort, Path(folder) / "out.tif") for _ in range(repeats))
                 print(f"{file.stem} {' x '.join(map(str, image.data.shape))}, {effort}: {after:.2f}, {whole:.2f}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--efforts", default=",".join(REPEATS))
+    given = parser.parse_args()
+    main(given.files, given.efforts.split(","))
