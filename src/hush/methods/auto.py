@@ -28,8 +28,7 @@ BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS = 2.7  # the same of the network on eight turned images
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
-PHOTOGRAPH = 1.6  # grey levels of 255 that the network must find in a photograph of which the analysis says nothing:
-# of 40 clean development photographs none has as much
+PHOTOGRAPH = 1.6  # grey levels of 255 that the network must find in a photograph of which the analysis says nothing
 BLOCK = 16  # side of the blocks of which half must hold so much
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
@@ -121,9 +120,8 @@ class Auto(Knowing):
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
         if self._photograph(given[0]):
-            self.chosen_ = self.usual_ = self._build("pretrained", {"blind": True, "tta": self._turns(given[0])}).fit(
-                given
-            )
+            settings = {"blind": True, "tta": self._turns(given[0])}
+            self.chosen_ = self.usual_ = self._build("pretrained", settings).fit(given)
         elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
         return self

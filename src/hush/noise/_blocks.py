@@ -88,9 +88,8 @@ class Points:
     @property
     def share(self) -> Floats:
         """Weight of each point: a background of one value is one, not the ten that noise makes of its brightness."""
-        same = np.sqrt(np.maximum(self.variance, 0)) / SIDE + SAME * np.ptp(
-            self.mean
-        )  # what its blocks' means differ by
+        same = np.sqrt(np.maximum(self.variance, 0)) / SIDE  # what its blocks' means differ by
+        same = same + SAME * np.ptp(self.mean)
         return np.asarray(1 / (np.abs(self.mean - self.mean[:, None]) <= same[:, None]).sum(1))
 
 
