@@ -15,6 +15,7 @@ from hush import pretrain, pretraindata, registry, risk, weights
 from hush.errors import HushError
 from hush.image import Image
 from hush.nets.resunet import ResUNet
+from hush.photograph import photograph
 
 Run = Callable[..., tuple[int, str, str]]
 RECIPE = """
@@ -113,42 +114,63 @@ def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
     clean = np.moveaxis(data.astronaut()[:96, 100:196].astype(np.float32) / 255 - 0.5, -1, 0)
     lags, levels = [], []
     for seed in range(12):
-        noisy, target, level, *told = pretraindata.photograph(clean, np.random.default_rng(seed))
-        assert told == [0, 1, 0]  # nothing is said of its noise
+        noisy, target, level = photograph(clean, np.random.default_rng(seed))
         assert noisy.shape == target.shape == clean.shape
         away = noisy - target
         np.testing.assert_allclose(away.std((1, 2)), level.ravel(), rtol=0.02)
         middle = np.s_[:, 44:52, 44:52]  # where it is, however much the scene is enlarged
         np.testing.assert_allclose(target[middle].mean((1, 2)), clean[middle].mean((1, 2)), atol=0.06)
         for image in (noisy, target):  # both are files of 8 bits
-            np.testing.assert_allclose((image + 0.5) * 255, np.rint((image + 0.5) * 255), atol=1e-6)
+            np.testing.assert_allclose((image + 0.5) * 255, np.rint((image + 0.5) * 255), atol=1e-4)
         levels.append(float(level.mean()))
         lags.append(float((away[:, 1:] * away[:, :-1]).mean() / (away**2).mean()))
     assert 0.2 < np.mean(lags) < 0.9
     assert min(levels) < 0.01 < 0.03 < max(levels) < 0.2
 
 
+def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import skimage
+    from PIL import Image as Pillow
+
+    scene = skimage.data.astronaut()
+    Pillow.fromarray(scene).save(tmp_path / "scene.png")
+    lines = [
+        line for line in RECIPE.splitlines() if not line.startswith(("sigma", "channels", "data", "score", "  {", "]"))
+    ]
+    kept = 'name = "scenes", files = "*.png", shrink = 2'
+    lines += ["blind = true", "channels = 3", f'data = [{{ {kept}, share = 1.0, licence = "none" }}]']
+    lines += [f"score = [{{ {kept}, photons = [100, 9000] }}]"]
+    (tmp_path / "snaps.toml").write_text("\n".join(lines), "utf-8")
+    recipe = pretrain.recipe_of(str(tmp_path / "snaps.toml"))
+    (view,) = pretraindata.views_of(recipe["data"][0], tmp_path, 3)
+    np.testing.assert_allclose(view[:, 7, 9], scene[14:16, 18:20].mean((0, 1)), atol=0.5)  # means of four
+
+    monkeypatch.setenv("HUSH_WEIGHTS", str(tmp_path))
+    weights.load.cache_clear()
+    card = pretrain.pretrain(str(tmp_path / "snaps.toml"), tmp_path, tmp_path / "snaps.safetensors", steps=3)
+    dim, bright = card["scores"]
+    assert 20 < dim["psnr"] < bright["psnr"]
+    assert "nothing is told" in (tmp_path / "snaps.md").read_text("utf-8")
+
+    model = registry.get("methods", "pretrained")(weights="snaps")
+    image = Image(scene[:64, :80], "YXS")
+    result = model.fit(image).run(image)
+    assert result.image.data.dtype == np.uint8
+    assert abs(result.image.data.astype(float) - image.data).mean() < 5  # begun: it gives nearly what it was given
+    with pytest.raises(HushError, match="for colour photographs, and this image has 1 colours"):
+        model.fit(Image(scene[:64, :80, 0], "YX"))
+
+
 def test_colour_patches_of_all_kinds(recipe: Path) -> None:
-    how = {
-        "lost": 0.3,
-        "shared": 0.25,
-        "longest": 1.4,
-        "photons": 0.25,
-        "photographs": 0.25,
-        "least": 1.0,
-        "most": 60.0,
-    }
+    how = CAMERA | {"lost": 0.3, "shared": 0.25, "photons": 0.25, "least": 1.0}
     settings = pretrain.recipe_of(str(recipe)) | {"channels": 3, "camera": how}
     made = pretraindata.shown(torch.rand(40, 3, 32, 32) - 0.5, settings, torch.Generator().manual_seed(0))
     assert made.x.shape == (40, 12, 32, 32)
     assert torch.isfinite(made.x).all()
     real = (made.x[:, :3] - made.target).std((2, 3)) / made.level[:, :, 0, 0]
     assert 0.8 < float(real.median()) < 1.1
-    assert float((made.x[:, 6:9].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.5, abs=0.2)
+    assert float((made.x[:, 6:9].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.25, abs=0.15)
     assert float((made.x[:, 10:].abs().amax((1, 2, 3)) > 0).float().mean()) == pytest.approx(0.25, abs=0.15)
-    photographs = made.x[:, 3:6].amax((1, 2, 3)) == 0  # no level is told
-    assert float(photographs.float().mean()) == pytest.approx(0.25, abs=0.15)
-    assert float(made.x[photographs][:, 6:9].min()) == 1
 
 
 def test_lost_pixels_are_filled_from_around_and_told(recipe: Path) -> None:
@@ -418,10 +440,9 @@ def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
     suited, shipped = weights.suited, weights.paths()
     assert suited(1, False) == "gaussian-fast"
     assert suited(1, True) == ("camera-fast" if "camera-fast" in shipped else "gaussian-fast")
-    for name in ("camera-fast", "camera-fast-rgb"):
-        (made / f"{name}.safetensors").write_bytes((made / "tiny.safetensors").read_bytes())
-    assert suited(3, False) == "camera-fast-rgb"
-    assert suited(3, True) == "camera-fast-rgb"
+    (made / "camera-fast.safetensors").write_bytes((made / "tiny.safetensors").read_bytes())
+    assert suited(3, False) == "gaussian-fast"
+    assert suited(3, True) == "camera-fast"
     assert suited(2, True) == "camera-fast"
     dim = np.random.default_rng(0).poisson(0.4, (128, 128)).astype(np.float32)
     assert method(weights=None, noise="poisson:photons=1", calibrate=False, scale=None).fit(dim).taken_ == "camera-fast"

@@ -22,8 +22,9 @@ from hush.machine import body_precision, device_name, device_of, precision_of
 from hush.metrics import psnr
 from hush.noise.correlated import Correlated
 from hush.patches import Batch
+from hush.photograph import PEAK, photograph
 from hush.prediction import pad_end
-from hush.pretraindata import PEAK, mixture, shown, views_of
+from hush.pretraindata import mixture, shown, views_of
 from hush.train import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
@@ -154,7 +155,7 @@ def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
 def _card(
     recipe: dict[str, Any], sets: Sequence[Sequence[Array]], training: dict[str, Any], net: nn.Module
 ) -> dict[str, Any]:
-    kept = ("title", "licence", "net", "settings", "channels", "sigma", "camera", "begin")
+    kept = ("title", "licence", "net", "settings", "channels", "sigma", "camera", "blind", "begin")
     note = {key: recipe[key] for key in kept if key in recipe}
     note["data"] = [
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
@@ -177,6 +178,8 @@ def scores(
     net: nn.Module, recipe: dict[str, Any], data: dict[str, Any], folder: Path, device: str, precision: str
 ) -> list[dict[str, Any]]:
     """Measure PSNR on images that were not trained on, a row a level; `length` of the data: neighbours share noise."""
+    if recipe.get("blind"):
+        return _photographed(net, data, folder, device, precision)
     grey, length = recipe["channels"] == 1, data.get("length", 0)
     lag = Correlated(1, length).lag_one() if length else 0.0
     rows = []
@@ -189,11 +192,33 @@ def scores(
             told = np.full_like(views, sigma / PEAK)
             more = np.zeros((weights.inputs_of(recipe) - 2 * len(views), *views.shape[1:]), views.dtype)
             more[-2:] = lag
-            x = torch.from_numpy(np.concatenate([views / PEAK - 0.5, told, more])[None])
-            x = pad_end(x, int(net.multiple)).to(device)  # type: ignore[arg-type]
-            with torch.inference_mode(), body_precision(device, precision):
-                y = net(x.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
-            result = (y[:, : views.shape[1], : views.shape[2]] + 0.5) * PEAK
+            y = _answer(net, np.concatenate([views / PEAK - 0.5, told, more]), device, precision)
+            result = (y + 0.5) * PEAK
             found.append(psnr(result[0] if grey else np.moveaxis(result, 0, -1), clean, PEAK))
         rows.append({"name": data["name"], "noise": notation, "psnr": float(np.mean(found))})
     return rows
+
+
+def _photographed(
+    net: nn.Module, data: dict[str, Any], folder: Path, device: str, precision: str
+) -> list[dict[str, Any]]:
+    """Measure PSNR on photographs of scenes that were not trained on, a row a number of photons in white."""
+    rows = []
+    for photons in data["photons"]:
+        before, after = [], []
+        for number, scene in enumerate(views_of(data, folder, 3)):
+            noisy, target, _ = photograph(scene / PEAK - 0.5, np.random.default_rng(number), photons)
+            before.append(psnr(noisy, target, 1.0))
+            after.append(psnr(_answer(net, noisy, device, precision), target, 1.0))
+        noise = f"{photons} photons in white ({np.mean(before):.2f})"
+        rows.append({"name": data["name"], "noise": noise, "psnr": float(np.mean(after))})
+    return rows
+
+
+def _answer(net: nn.Module, planes: Array, device: str, precision: str) -> Array:
+    """What a network makes of (its planes, Y, X)."""
+    x = pad_end(torch.from_numpy(planes[None]), int(net.multiple)).to(device)  # type: ignore[arg-type]
+    with torch.inference_mode(), body_precision(device, precision):
+        y = net(x.contiguous(memory_format=torch.channels_last))[0].float().cpu().numpy()
+    answer: Array = y[:, : planes.shape[1], : planes.shape[2]]
+    return answer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
@@ -19,16 +19,11 @@ from hush import risk, vst
 from hush.dataset import pictures
 from hush.image import Array
 from hush.patches import Batch, Patches, Scale
-from hush.shown import OPPONENT
+from hush.photograph import PEAK, photograph
 from hush.stabilise import AROUND
 
-PEAK = 255.0  # networks see -0.5 to 0.5
 REACH = 4  # pixels over which neighbours may share noise
-GAMMA = 2.2  # of the scale that files have
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
-PHOTONS, QUALITY = (20, 10000), (70, 99)  # of a photograph: in white, and of its compression
-FINER = 2.5  # times its detail that a camera's pixels may be
-LEAST = 1 / PEAK  # level of a photograph's noise for the loss
 
 
 @dataclass(frozen=True)
@@ -48,14 +43,23 @@ class Mixture:
 
 
 def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
-    """Read the images of a recipe's data set as (C, Y, X) of 8 bits."""
+    """Read the images of a recipe's data set as (C, Y, X) of 8 bits; with `shrink`, means of so many pixels squared."""
     views = []
     for _, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
         view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
         view = np.repeat(view, channels, 0) if len(view) < channels else view
         peak = max(PEAK, float(view.max()))
-        views.append(np.rint(np.maximum(view, 0) * (PEAK / peak)).astype(np.uint8))
+        view = _shrunk(np.maximum(view, 0) * (PEAK / peak), data.get("shrink", 1))
+        views.append(np.rint(view).astype(np.uint8))
     return views
+
+
+def _shrunk(view: Array, times: int) -> Array:
+    """Means of (C, Y, X) over squares: what noise and compression an image came with is gone."""
+    high, wide = (size // times for size in view.shape[1:])
+    squares = view[:, : high * times, : wide * times].reshape(-1, high, times, wide, times)
+    means: Array = squares.mean((2, 4))
+    return means
 
 
 def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]]) -> Mixture:
@@ -73,8 +77,7 @@ class Shown:
     Attributes
     ----------
     x : Tensor, shape (B, C, Y, X) and planes
-        Noisy channels and planes that tell their levels; for camera noise also those of `hush.weights.inputs_of`. Of a
-        photograph nothing is told: its level is zero, and its noise below that by all.
+        Noisy channels and planes that tell their levels, see `hush.weights.inputs_of`.
     target : Tensor, shape (B, C, Y, X)
     level : Tensor, shape (B, C, 1, 1)
     """
@@ -85,7 +88,12 @@ class Shown:
 
 
 def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
-    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of its kinds."""
+    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of its kinds.
+
+    To a `blind` recipe they are scenes, of which a camera takes photographs.
+    """
+    if recipe.get("blind"):
+        return _photographs(clean, rng)
     level = _levels(clean, recipe["sigma"], rng)
     how = recipe.get("camera")
     if not how:
@@ -99,12 +107,8 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
         patch = clean[k].cpu().numpy()
         if share >= 1 - how["photons"]:
             made = _photons(patch, how, recipe["sigma"][1], numbers)
-        elif share >= 1 - how["photons"] - how.get("photographs", 0):
-            made = photograph(patch, numbers)
-        else:
-            continue
-        for whole, one in zip((noisy, target, level, told, dark, shared), made, strict=True):
-            whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
+            for whole, one in zip((noisy, target, level, told, dark, shared), made, strict=True):
+                whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
     lost = torch.zeros_like(clean[:, :1])
     for k in np.flatnonzero(numbers.random(len(clean)) < how["lost"]).tolist():
         where = _lost(clean.shape[2:], numbers)
@@ -112,6 +116,17 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
         lost[k] = torch.from_numpy(where).to(lost)
     planes = [told.expand_as(noisy), dark, lost, shared.expand(-1, -1, *clean.shape[2:])]
     return Shown(_together(noisy, *planes), target, level)
+
+
+def _photographs(clean: Tensor, rng: torch.Generator) -> Shown:
+    """What a camera makes of (B, 3, Y, X), and would without noise."""
+    seeds = torch.randint(1 << 31, (len(clean),), generator=rng, device=clean.device).tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = list(
+            pool.map(lambda scene, seed: photograph(scene, np.random.default_rng(seed)), clean.cpu().numpy(), seeds)
+        )
+    noisy, target, level = (torch.from_numpy(np.stack(each)).to(clean) for each in zip(*made, strict=True))
+    return Shown(_together(noisy), target, level)
 
 
 def _together(*planes: Tensor) -> Tensor:
@@ -186,64 +201,3 @@ def _photons(
     extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
     middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
     return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, 0.0
-
-
-def photograph(clean: Array, rng: np.random.Generator) -> tuple[Array, Array, Array, float, float, float]:
-    """A colour patch (3, Y, X) as a camera's JPEG; returns the same as `_photons`.
-
-    Photons and read noise on a Bayer mosaic, interpolated, smoothed and sharpened, on the scale that eyes like,
-    compressed: noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was
-    coarse. No number says that, so none is told. What it has to come to is the JPEG of the scene without noise: a clean
-    photograph is left as it is. Pixels are finer than the scene's detail, as a camera's are.
-    """
-    scene = _finer(clean + 0.5, rng.uniform(1, FINER) if rng.random() < 0.7 else 1.0)
-    photons, read = np.exp(rng.uniform(*np.log(PHOTONS))), rng.uniform(0, 5)
-    balance = np.array([rng.uniform(1.4, 2.4), 1.0, rng.uniform(1.2, 2.2)]).reshape(3, 1, 1)
-    smooth = [rng.uniform(0, most) * (rng.random() < 0.6) for most in (1.2, 3.0)]
-    share, sharp = rng.uniform(0.5, 1), rng.uniform(0, 0.8) * (rng.random() < 0.5)
-    light = np.clip(scene, 0, 1) ** GAMMA / balance
-    counts = (rng.poisson(light * photons) + read * rng.standard_normal(light.shape)) / photons
-    quality, subsampling = int(rng.integers(*QUALITY)), int(rng.choice([0, 2]))
-    target, noisy = (
-        _compressed(_finished(_developed(one, balance), smooth, share, sharp), quality, subsampling)
-        for one in (light, counts)
-    )
-    level = np.maximum((noisy - target).std((1, 2), keepdims=True), LEAST)
-    return noisy - 0.5, target - 0.5, level, 0.0, 1.0, 0.0
-
-
-def _finer(scene: Array, times: float) -> Array:
-    """The middle of (C, Y, X), enlarged to the same size."""
-    high, wide = scene.shape[1:]
-    rows, columns = ((np.arange(size) - size / 2) / times + size / 2 for size in (high, wide))
-    where = np.meshgrid(rows, columns, indexing="ij")
-    return np.stack([ndimage.map_coordinates(plane, where, order=1, mode="mirror") for plane in scene])
-
-
-def _developed(light: Array, balance: Array) -> Array:
-    """From linear light (3, Y, X) to the scale of files, 0 to 1: every pixel has measured one colour only."""
-    colour = np.zeros(light.shape[1:], int)
-    colour[::2, 1::2] = colour[1::2, ::2] = 1
-    colour[1::2, 1::2] = 2
-    known = (colour == np.arange(3).reshape(3, 1, 1)).astype(float)
-    near = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])[None]
-    sums, weights = (ndimage.convolve(one, near, mode="mirror") for one in (light * known, known))
-    full: Array = np.clip(sums / weights * balance, 0, 1) ** (1 / GAMMA)
-    return full
-
-
-def _finished(image: Array, smooth: Sequence[float], share: float, sharp: float) -> Array:
-    """What cameras do to (3, Y, X): smooth brightness a little and colours more, and sharpen."""
-    planes = np.tensordot(OPPONENT, image, 1)
-    for plane, length in zip(planes, (smooth[0], smooth[1], smooth[1]), strict=True):
-        if length > 0:
-            plane += share * (ndimage.gaussian_filter(plane, length) - plane)
-    planes[0] += sharp * (planes[0] - ndimage.gaussian_filter(planes[0], 1.0))
-    return np.clip(np.tensordot(OPPONENT.T, planes, 1), 0, 1)
-
-
-def _compressed(image: Array, quality: int, subsampling: int) -> Array:
-    file = io.BytesIO()
-    pixels = np.rint(255 * np.moveaxis(image, 0, -1)).astype(np.uint8)
-    Pillow.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    return np.moveaxis(np.asarray(Pillow.open(file), np.float64), -1, 0) / 255

@@ -71,8 +71,6 @@ class Showing:
     ways : sequence of Stabiliser
     opponents : bool
         Whether colours are shown as brightness and two differences, each by itself: to weights that know only grey.
-    blind : bool
-        Whether nothing is told of the noise.
     middle, extent : array, shape (C, 1, 1)
         Of the values that are shown.
     lags : array, shape (C, 2)
@@ -82,7 +80,6 @@ class Showing:
     card: dict[str, Any]
     ways: Sequence[Stabiliser]
     opponents: bool = False
-    blind: bool = False
     middle: Any = 0.0
     extent: Any = 1.0
     lags: Any = 0.0
@@ -107,7 +104,7 @@ class Showing:
     def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any]) -> Showing:
         """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
         half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
-        return cls(card, ways, blind=True, middle=half, extent=whole, lags=np.zeros((len(ways), 2)))
+        return cls(card, ways, middle=half, extent=whole)
 
     @property
     def joint(self) -> bool:
@@ -141,16 +138,19 @@ class Showing:
 
     def range(self, level: Array) -> Array:
         """What becomes 1, (C, 1, 1): noise stronger than any that the network has seen makes it larger."""
+        if self.card.get("blind"):
+            return self.extent
         return np.maximum(self.extent, level * PEAK / self.card["sigma"][1])
 
     def planes(self, values: Array, level: Array) -> Array:
         """What the network sees of (C, Y, X) with noise of a level (C, 1, 1): (B, its planes, Y, X)."""
         values, lost = filled(values)
         extent = self.range(level)
-        told = np.broadcast_to(0.0 if self.blind else level / extent, values.shape)
-        planes = [(self.mixed(values) - self.middle) / extent, told]
+        planes = [(self.mixed(values) - self.middle) / extent]
+        if not self.card.get("blind"):
+            planes.append(np.broadcast_to(level / extent, values.shape))
         if self.card.get("camera"):
-            below = np.ones_like(values) if self.blind else self.weighed(dark(values, self.ways))
+            below = self.weighed(dark(values, self.ways))
             lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in self.lags.T]
             rest = (self.weighed(lost), *lags)
             planes += [below, *(one.mean(0, keepdims=True) if self.joint else one for one in rest)]

@@ -24,10 +24,10 @@ KEY = "hush-weights"
 WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
     (1, False): ("gaussian-fast",),
     (1, True): ("camera-fast", "gaussian-fast"),
-    (3, False): ("camera-fast-rgb", "gaussian-fast"),
-    (3, True): ("camera-fast-rgb", "camera-fast", "gaussian-fast"),
+    (3, False): ("gaussian-fast",),
+    (3, True): ("camera-fast", "gaussian-fast"),
 }
-BLIND = "camera-fast-rgb"  # those that can do without being told the noise
+BLIND = "photograph-fast"  # those that are told nothing of the noise
 
 
 def cache() -> Path:
@@ -91,7 +91,7 @@ def load(name: str, device: str = "cpu") -> tuple[nn.Module, dict[str, Any]]:
 
 
 def inputs_of(note: dict[str, Any]) -> int:
-    """Return the planes that a network sees: channels and their levels.
+    """Return the planes that a network sees: channels and their levels; one that is told nothing, channels only.
 
     One for camera noise also sees how far below its level the noise of each channel is, where photons are few; which
     pixels are lost; and the correlation of neighbours along Y and along X.
@@ -102,6 +102,8 @@ def inputs_of(note: dict[str, Any]) -> int:
     (6, 6)
     """
     channels = int(note["channels"])
+    if note.get("blind"):
+        return channels
     return 3 * channels + 3 if note.get("camera") else 2 * channels
 
 
@@ -138,11 +140,9 @@ def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
 def as_text(name: str, note: dict[str, Any]) -> str:
     """Return a card in Markdown."""
     training = note["training"]
-    low, high = note["sigma"]
     lines = [f"# {name}", "", note["title"], "",
              f"- Network: `{note['net']}` {note['settings']}, {training['parameters']:,} weights in float16.",
-             f"- Noise: Gaussian, of known level, {low:g} to {high:g} of a range of 255{_camera(note)}; "
-             f"channels: {note['channels']}.",
+             f"- Noise: {_noise(note)}; channels: {note['channels']}.",
              f"- Licence: {note['licence']}.",
              f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
              f"({training['gigapixels']:.2f} Gpixel) in {training['hours']:.1f} h on {training['device']}, "
@@ -151,21 +151,31 @@ def as_text(name: str, note: dict[str, Any]) -> str:
              f"- Command: `{training['command']}`", "", "## Trained on", "",
              "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
     lines += [f"| {d['name']} | {d['images']} | {d['share']:.0%} | {d['licence']} |" for d in note["data"]]
-    lines += ["", "## Scores", "", "Noise of known level, one frozen draw an image, unclipped, peak 255.", "",
+    lines += ["", "## Scores", "", f"{_scored(note)}, peak 255.", "",
               "| images | noise | PSNR |", "| --- | --- | --- |"]  # fmt: skip
     lines += [f"| {s['name']} | {s['noise']} | {s['psnr']:.2f} |" for s in note["scores"]]
     return "\n".join(lines) + "\n"
 
 
-def _camera(note: dict[str, Any]) -> str:
+def _scored(note: dict[str, Any]) -> str:
+    if note.get("blind"):
+        return "One frozen photograph a scene, against the one without noise; in brackets what came out of the camera"
+    return "Noise of known level, one frozen draw an image, unclipped"
+
+
+def _noise(note: dict[str, Any]) -> str:
+    if note.get("blind"):
+        return "a camera's, smoothed and compressed, of which nothing is told; values of 0 to 255"
+    low, high = note["sigma"]
+    plain = f"Gaussian, of known level, {low:g} to {high:g} of a range of 255"
     if "camera" not in note:
-        return ""
+        return plain
     how = note["camera"]
     return (
-        f"; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} pixels; "
+        f"{plain}; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} "
+        "pixels; "
         f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
-        + f"; in {how['lost']:.0%} some pixels are lost"
-        + (f"; {how['photographs']:.0%} are a camera's JPEG" if "photographs" in how else "")
+        f"; in {how['lost']:.0%} some pixels are lost"
     )
 
 

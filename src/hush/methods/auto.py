@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from hush import __version__, registry
+from hush import __version__, registry, weights
 from hush.classical import Knowing
 from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
 from hush.doubts import doubts
@@ -120,7 +120,7 @@ class Auto(Knowing):
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
         if self._photograph(given[0]):
-            settings = {"blind": True, "tta": self._turns(given[0])}
+            settings = {"weights": weights.BLIND, "tta": self._turns(given[0])}
             self.chosen_ = self.usual_ = self._build("pretrained", settings).fit(given)
         elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
@@ -138,7 +138,7 @@ class Auto(Knowing):
         if told or noises[0].said or image.samples() != 3 or not _eight_bits(window.data):
             return False
         try:
-            clean = self._build("pretrained", {"blind": True}).fit([window]).run(window).image.data
+            clean = self._build("pretrained", {"weights": weights.BLIND}).fit([window]).run(window).image.data
         except HushError:  # the weights are missing or damaged
             return False
         away = _everywhere(clean.astype(np.float32) - window.data)

@@ -50,13 +50,12 @@ class Pretrained(Classical):
         Choose it; otherwise it is 1.
     weights : str or None
         Name of shipped or cached weights, see ``hush weights``; None: by the noise and the colours of the image.
+        Some are told nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose noise its
+        smoothing and JPEG have changed beyond what an analysis can say.
     device, precision : str or None
         Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
     tta : bool
         Mean over the eight turns and flips of the image.
-    blind : bool
-        Tell the network nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose
-        noise its smoothing and JPEG have changed beyond what an analysis can say.
 
     Examples
     --------
@@ -79,7 +78,6 @@ class Pretrained(Classical):
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tta: bool = False
-    blind: bool = False
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -97,8 +95,11 @@ class Pretrained(Classical):
         self.own_: list[float] = []
         if self.blind:
             if self.samples_ != COLOURS:
-                raise HushError(f"blind: for colour photographs, and this image has {self.samples_} colours a pixel")
-            self.taken_ = self.weights or weights.BLIND
+                raise HushError(
+                    f"the weights {self.weights} are for colour photographs, and this image has {self.samples_} "
+                    "colours a pixel: leave them out, and others are taken"
+                )
+            self.taken_ = str(self.weights)
             return
         camera = False
         for number in range(self._works(image)):
@@ -108,6 +109,11 @@ class Pretrained(Classical):
             few = (dark(values, ways) > DARK).mean() > FEW
             camera |= bool(few) or not all(way.noise.white for way in ways)
         self.taken_ = self.weights or weights.suited(self.samples_, camera)
+
+    @property
+    def blind(self) -> bool:
+        """Whether its weights are told nothing of the noise."""
+        return self.weights is not None and bool(weights.card(self.weights).get("blind"))
 
     @property
     def uncertain(self) -> bool:
