@@ -14,10 +14,11 @@ from hush.shown import OPPONENT
 
 PEAK = 255.0
 GAMMA = 2.2  # of the scale that files have
-PHOTONS, READ = (50, 10000), 5.0  # in white, and the most electrons of read noise
+PHOTONS, READ = (50, 30000), 5.0  # in white, and the most electrons of read noise
 RED, BLUE = (1.4, 2.4), (1.2, 2.2)  # white balance: times green
 QUALITY = (70, 99)  # of the compression
 FINER = 2.5  # times its detail that a camera's pixels may be
+SMALLER = 0.4  # share of the photographs that were made smaller afterwards
 LUMA, CHROMA = 1.2, 3.0  # pixels over which brightness and colours may be smoothed
 SHARP = 0.8  # of what a pixel's surroundings lack that may be added
 LEAST = 1 / PEAK  # level of a photograph's noise for a loss
@@ -29,7 +30,9 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
     Photons and read noise on a Bayer mosaic, interpolated, smoothed and sharpened, on the scale that eyes like,
     compressed: noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was
     coarse. No number says that. What a network has to come to is the JPEG of the scene without noise: a clean
-    photograph is left as it is. Pixels are finer than the scene's detail, as a camera's are.
+    photograph is left as it is. A camera's pixels are finer than the scene's detail; in a picture that was made
+    smaller, as most were that are not a camera's own files, nothing is left of the mosaic, and detail is as fine as
+    pixels are.
 
     Parameters
     ----------
@@ -47,8 +50,8 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
         Standard deviation of their difference, at least that of a step.
     """
     scene = np.clip(np.asarray(clean, np.float32) + np.float32(0.5), 0, 1)
-    if rng.random() < 0.7:
-        scene = _finer(scene, rng.uniform(1, FINER))
+    smaller, finer = rng.random() < SMALLER, rng.uniform(1, FINER)
+    scene = scene if smaller else _finer(scene, finer)
     count = np.exp(rng.uniform(*np.log(PHOTONS))) if photons is None else photons
     read = rng.uniform(0, READ)
     balance = np.array([rng.uniform(*RED), 1.0, rng.uniform(*BLUE)], np.float32).reshape(3, 1, 1)
@@ -59,7 +62,7 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
     counts = (rng.poisson(light * count).astype(np.float32) + noise) / np.float32(count)
     quality, subsampling = int(rng.integers(*QUALITY)), int(rng.choice([0, 2]))
     noisy, target = (
-        _compressed(_finished(_developed(one, balance), smooth, share, sharp), quality, subsampling)
+        _compressed(_finished(_developed(one, balance, not smaller), smooth, share, sharp), quality, subsampling)
         for one in (counts, light)
     )
     return noisy, target, np.maximum((noisy - target).std((1, 2), keepdims=True), LEAST)
@@ -94,10 +97,12 @@ def _mosaic(high: int, wide: int) -> tuple[Array, Array]:
     return known, _spread(known)
 
 
-def _developed(light: Array, balance: Array) -> Array:
-    """From linear light (3, Y, X) to the scale of files, 0 to 1: every pixel has measured one colour only."""
-    known, weights = _mosaic(*light.shape[1:])
-    full: Array = np.clip(_spread(light * known) / weights * balance, 0, 1) ** np.float32(1 / GAMMA)
+def _developed(light: Array, balance: Array, mosaic: bool) -> Array:
+    """From linear light (3, Y, X) to the scale of files, 0 to 1; on a mosaic every pixel has measured one colour."""
+    if mosaic:
+        known, weights = _mosaic(*light.shape[1:])
+        light = _spread(light * known) / weights
+    full: Array = np.clip(light * balance, 0, 1) ** np.float32(1 / GAMMA)
     return full
 
 
