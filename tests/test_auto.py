@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from skimage import data
 
 import hush
@@ -17,7 +16,7 @@ from hush import io, registry, weights
 from hush.doubts import doubts
 from hush.image import Image
 from hush.noise import parse
-from hush.photograph import photograph
+from hush.photograph import of_a_camera, photograph
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -52,32 +51,44 @@ def test_a_clean_image_comes_back_untouched() -> None:
     assert not std.any()
 
 
-@pytest.mark.parametrize("noise", [True, False])
-def test_of_a_photograph_the_network_is_told_nothing(noise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def snapshot(photons: float) -> tuple[Image, Image]:
+    """A photograph with and without its noise."""
     clean = np.moveaxis(data.astronaut()[:256, 100:356] / 255 - 0.5, -1, 0)
-    rng = np.random.default_rng(4)
-    before, after, _ = photograph(clean, rng)
-    image = Image(np.rint((np.moveaxis(before if noise else after, 0, -1) + 0.5) * 255).astype(np.uint8), "YXS")
-    card = {"net": "resunet", "settings": {"maps": 4}, "channels": 3, "blind": True}
-    seen: list[torch.Tensor] = []
+    pair = photograph(clean, np.random.default_rng(0), photons)[:2]
+    noisy, target = (Image(np.rint((np.moveaxis(one, 0, -1) + 0.5) * 255).astype(np.uint8), "YXS") for one in pair)
+    return noisy, target
 
-    def smooth(self: object, x: torch.Tensor) -> torch.Tensor:
-        seen.append(x)
-        return torch.nn.functional.avg_pool2d(x[:, :3], 3, 1, 1) if noise else x[:, :3]
 
-    monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", smooth)
-    monkeypatch.setattr(weights, "load", lambda *_: (weights.build(card), card))
-    monkeypatch.setattr(weights, "card", lambda _: card)
+def test_of_a_photograph_the_network_is_told_nothing() -> None:
+    before, after = snapshot(200)
+    assert of_a_camera(before.data)
+    result = hush.Auto().fit(before).run(before)
+    assert result.info["chosen"] == "pretrained"
+    assert "photographs, told nothing" in result.info["reason"]
+    assert "No noise" not in result.info["reason"]
+    gain = hush.psnr(result.image.data, after.data) - hush.psnr(before.data, after.data)
+    assert gain > 3
+    assert result.image.data.astype(float).mean() == pytest.approx(after.data.mean(), abs=1)
+    clean = hush.Auto().fit(after).run(after)
+    assert clean.info["chosen"] is None
+    assert clean.image.data.tobytes() == after.data.tobytes()
+
+
+def test_noise_of_each_colour_by_itself_is_no_cameras() -> None:
+    scene = data.astronaut()[:256, 100:356]
+    image = Image(np.rint(noisy(scene, "gaussian:sigma=12")).clip(0, 255).astype(np.uint8), "YXS")
+    assert not of_a_camera(image.data)
     result = hush.Auto().fit(image).run(image)
-    assert seen[0].shape[1] == 3  # colours, and not what noise they have
-    if noise:
-        assert result.info["chosen"] == "pretrained"
-        assert "photographs, told nothing" in result.info["reason"]
-        assert "No noise" not in result.info["reason"]
-        assert float(seen[-1][0, :3].mean()) == pytest.approx(image.data.mean() / 255 - 0.5, abs=0.01)
-    else:
-        assert result.info["chosen"] is None
-        assert result.image.data.tobytes() == image.data.tobytes()
+    assert "told the level" in result.info["reason"]
+    assert hush.psnr(result.image.data, scene) > hush.psnr(image.data, scene) + 5
+
+
+@pytest.mark.filterwarnings("ignore:the noise looks")
+def test_without_its_weights_a_photograph_is_left_to_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, _ = snapshot(200)
+    monkeypatch.setattr(weights, "BLIND", "not-here")
+    result = hush.Auto().fit(before).run(before)
+    assert "photographs" not in result.info["reason"]
 
 
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:

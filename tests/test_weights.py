@@ -14,7 +14,9 @@ import torch
 from hush import pretrain, pretraindata, registry, risk, weights
 from hush.errors import HushError
 from hush.image import Image
+from hush.metrics import psnr
 from hush.nets.resunet import ResUNet
+from hush.noisereport import ChannelNoise, NoiseReport
 from hush.photograph import photograph
 
 Run = Callable[..., tuple[int, str, str]]
@@ -434,6 +436,23 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
     white = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
     method().fit(white).run(white)
     assert float(seen[-1][0, 2:].abs().max()) == 0
+
+
+def test_colours_are_mixed_on_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    from skimage import data
+
+    clean = data.astronaut()[:128, 100:228].astype(np.float32)
+    image = clean + np.random.default_rng(0).normal(0, 20, clean.shape).astype(np.float32)
+    plain = ChannelNoise("gaussian", 0.0, 0.0, 20.0, 0.0, 400.0, middle=100.0)
+    dim = ChannelNoise("poisson_gaussian", 0.02, 0.0, 20.0, 0.02, 400.0, middle=100.0)  # the same, but for its name
+    results = []
+    for blue in (plain, dim):
+        report = NoiseReport((plain, plain, blue), 255, "", {})
+        monkeypatch.setattr("hush.classical.analyze", lambda *_, report=report, **__: report)
+        model = method(weights="gaussian-fast", scale=1.0)
+        results.append(model.fit(Image(image, "YXS")).run(Image(image, "YXS")).image.data)
+    assert psnr(results[0], clean, 255) > 29
+    np.testing.assert_allclose(psnr(results[1], clean, 255), psnr(results[0], clean, 255), atol=0.3)
 
 
 def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:

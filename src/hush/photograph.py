@@ -1,4 +1,4 @@
-"""What a camera makes of a scene: photons on a mosaic, interpolated, smoothed, sharpened, compressed."""
+"""What a camera makes of a scene, photons on a mosaic, smoothed and compressed; and how its pictures are known."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ SMALLER = 0.4  # share of the photographs that were made smaller afterwards
 LUMA, CHROMA = 1.2, 3.0  # pixels over which brightness and colours may be smoothed
 SHARP = 0.8  # of what a pixel's surroundings lack that may be added
 LEAST = 1 / PEAK  # level of a photograph's noise for a loss
+BLOCK = 16  # side of the blocks in which a picture is looked at
+OWN = (0.5, 1.2)  # what is finest in colours over that in brightness, where noise is of each colour by itself
 
 
 def photograph(clean: Array, rng: np.random.Generator, photons: float | None = None) -> tuple[Array, Array, Array]:
@@ -123,3 +125,36 @@ def _compressed(image: Array, quality: int, subsampling: int) -> Array:
     pixels = np.rint(PEAK * np.moveaxis(image, 0, -1)).astype(np.uint8)
     Pillow.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
     return np.moveaxis(np.asarray(Pillow.open(file), np.float32), -1, 0) / np.float32(PEAK) - np.float32(0.5)
+
+
+def eight_bits(values: Array) -> bool:
+    """Whether these are the values of a photograph's file, 0 to 255, in whatever type."""
+    if values.dtype == np.uint8:
+        return True
+    return bool(values.min() >= 0 and 1 < values.max() <= 255 and (values == np.rint(values)).all())
+
+
+def of_a_camera(values: Array) -> bool:
+    """Whether what is finest in a picture (Y, X, 3) is in brightness and colours as a camera leaves it.
+
+    Noise of each colour by itself is as strong in the differences of colours as in their mean. A camera has measured
+    one colour a pixel, smooths colours, multiplies some, and JPEG keeps little of them.
+    """
+    planes = np.tensordot(OPPONENT, np.moveaxis(values, -1, 0).astype(np.float32), 1)
+    fine = np.diff(np.diff(planes, axis=1), axis=2)
+    luma, *chroma = (np.quantile(_blocks(plane**2), 0.25) for plane in fine)
+    return not OWN[0] ** 2 * luma <= max(chroma) <= OWN[1] ** 2 * luma
+
+
+def everywhere(away: Array) -> float:
+    """Root mean square of (Y, X, 3) in the median block: texture is lost here and there, noise everywhere."""
+    return float(np.sqrt(np.median(_blocks((away**2).mean(-1)))))
+
+
+def _blocks(square: Array) -> Array:
+    """Means of (Y, X) over blocks; of a picture that is smaller than one, its mean."""
+    high, wide = (size // BLOCK for size in square.shape)
+    if not high * wide:
+        return square.mean()
+    means: Array = square[: high * BLOCK, : wide * BLOCK].reshape(high, BLOCK, wide, BLOCK).mean((1, 3))
+    return means

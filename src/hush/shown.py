@@ -60,6 +60,13 @@ def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
         yield from (np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32))
 
 
+def _unit(seen: Array, values: Array) -> Array:
+    """What in stabilised (C, 1, N) is as much as 1 is in the image, (C, 1, 1)."""
+    before, after = (np.ptp(np.percentile(each, [LOW, HIGH], axis=(1, 2)), 0) for each in (seen, values))
+    unit: Array = (np.maximum(after, 1e-12) / np.maximum(before, 1e-12)).reshape(-1, 1, 1).astype(np.float32)
+    return unit
+
+
 @dataclass(frozen=True)
 class Showing:
     """How a channel's planes are shown: what is known of all of them before they are cut into tiles.
@@ -71,6 +78,9 @@ class Showing:
     ways : sequence of Stabiliser
     opponents : bool
         Whether colours are shown as brightness and two differences, each by itself: to weights that know only grey.
+    unit : array, shape (C, 1, 1)
+        What colours are divided by before they are mixed, where the variance of some had to be made equal and that of
+        others not: the first are in units of their noise, the others of the image.
     middle, extent : array, shape (C, 1, 1)
         Of the values that are shown.
     lags : array, shape (C, 2)
@@ -80,6 +90,7 @@ class Showing:
     card: dict[str, Any]
     ways: Sequence[Stabiliser]
     opponents: bool = False
+    unit: Any = 1.0
     middle: Any = 0.0
     extent: Any = 1.0
     lags: Any = 0.0
@@ -88,10 +99,14 @@ class Showing:
     def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: dict[str, Any], colours: bool) -> Showing:
         """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
         plain = cls(card, ways, colours and len(ways) == 3 and card["channels"] == 1)
-        some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
-        each = [np.stack([way.forward(fill(v)[0]) for way, v in zip(ways, view, strict=True)]) for view in some]
-        values = plain.mixed(np.concatenate([values.reshape(len(ways), -1) for values in each], 1))
-        low, high = np.percentile(values[:, :: max(1, values.shape[1] // SAMPLE)], [LOW, HIGH], axis=1)
+        some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
+        seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
+        seen = seen[..., :: max(1, seen.shape[2] // SAMPLE)]
+        values = np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)])
+        if plain.opponents and len({way.stabilises for way in ways}) > 1:
+            plain = replace(plain, unit=_unit(seen, values))
+        values = plain.mixed(values)[:, 0]
+        low, high = np.percentile(values, [LOW, HIGH], axis=1)
         extent = np.maximum(high - low, 1e-12)
         if plain.joint or plain.opponents:
             extent = np.full_like(extent, extent.max())
@@ -113,17 +128,17 @@ class Showing:
 
     def mixed(self, values: Array) -> Array:
         """(C, ...) as they are shown."""
-        mixed: Array = np.tensordot(OPPONENT, values, 1) if self.opponents else values
+        mixed: Array = np.tensordot(OPPONENT, values / self.unit, 1) if self.opponents else values
         return mixed
 
     def unmixed(self, values: Array) -> Array:
         """Undo `mixed`."""
-        back: Array = np.tensordot(OPPONENT.T, values, 1) if self.opponents else values
+        back: Array = self.unit * np.tensordot(OPPONENT.T, values, 1) if self.opponents else values
         return back
 
     def unmixed_variance(self, values: Array) -> Array:
         """The variances of `unmixed` values, of those that were shown."""
-        back: Array = np.tensordot(OPPONENT.T**2, values, 1) if self.opponents else values
+        back: Array = self.unit**2 * np.tensordot(OPPONENT.T**2, values, 1) if self.opponents else values
         return back
 
     def weighed(self, values: Array) -> Array:
@@ -133,7 +148,8 @@ class Showing:
 
     def level(self, sigma: Array) -> Array:
         """Levels (C,) of the noise, (C, 1, 1) for what is shown."""
-        level: Array = np.sqrt(self.weighed(np.asarray(sigma, np.float32) ** 2)).reshape(-1, 1, 1)
+        each = np.asarray(sigma, np.float32).reshape(-1, 1, 1) / self.unit
+        level: Array = np.sqrt(self.weighed(each**2))
         return level
 
     def range(self, level: Array) -> Array:

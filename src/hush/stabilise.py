@@ -16,6 +16,7 @@ from hush.noisereport import MANY, ChannelNoise
 
 Array = Any
 AROUND = 2.0  # pixels from which brightness is taken
+LONE = 0.02  # share of impulses up to which they hardly ever touch
 DARK = 20.0  # how much darker than the middle it is where speckle is taken to grow no more
 
 
@@ -97,4 +98,7 @@ class Stabiliser:
             hit = stuck & (away > (2.5 * spread if found.quantisation else 0))
         else:
             hit = away > 5 * (spread + max(found.a, 0.0))
+            if found.impulse_fraction < LONE and hit.any():  # its neighbours agree among themselves: no edge, no line
+                busy = ndimage.percentile_filter(away, 75, footprint=ring, mode="mirror")
+                hit &= busy < 0.35 * away
         return np.where(hit, middle, image)

@@ -19,6 +19,8 @@ from hush.image import Array, Image, as_image
 from hush.judging import judge, middle
 from hush.kept import keep_flat
 from hush.machine import peak_memory_mb
+from hush.noisereport import MANY
+from hush.photograph import eight_bits, everywhere, of_a_camera
 from hush.risk import Risk
 
 LOOK = 1024  # side of the window in which a result is looked at
@@ -28,8 +30,7 @@ BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS = 2.7  # the same of the network on eight turned images
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
-PHOTOGRAPH = 1.6  # grey levels of 255 that the network must find in a photograph of which the analysis says nothing
-BLOCK = 16  # side of the blocks of which half must hold so much
+PHOTOGRAPH = 1.6  # grey levels of 255 that the network for photographs must find in half of all blocks
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
@@ -119,9 +120,18 @@ class Auto(Knowing):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
-        if self._photograph(given[0]):
-            settings = {"weights": weights.BLIND, "tta": self._turns(given[0])}
+        settings = {"weights": weights.BLIND, "tta": self._turns(given[0])}
+        away = self._photograph(given[0])
+        if away is not None and away >= PHOTOGRAPH:
+            self.verdict_ = "Noise of a camera, which smoothed and compressed it: no level of it can be told."
+            self.reason_ = (
+                f"a network that comes with hush and knows such photographs, told nothing; it finds {away:.2g} of 255"
+            )
             self.chosen_ = self.usual_ = self._build("pretrained", settings).fit(given)
+        elif away is not None:
+            if self.report_.recommendation["method"] is not None:
+                self.verdict_ = "No noise to speak of: what looks like it is as fine as a camera's detail is."
+                self.reason_ = f"it stays as it is; the network that knows photographs finds {away:.2g} of 255"
         elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
         return self
@@ -130,25 +140,24 @@ class Auto(Knowing):
         """Whether there is time for the mean over turned images: half of the least budget, however small the image."""
         return self.tta or self.effort != "fast" or TURNS * image.data.size / 1e6 < BUDGET["fast"] / 2
 
-    def _photograph(self, image: Image) -> bool:
-        """Whether it is a colour photograph with noise of which the camera's smoothing and JPEG left no level."""
+    def _photograph(self, image: Image) -> float | None:
+        """How much noise the network for photographs finds, of 255; None where what the analysis says is better.
+
+        That is where noise is not a camera's: of each colour by itself, or pixels are lost in all.
+        """
         noises = self.report_.channels
-        told = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
         window = middle(image, LOOK)
-        if told or noises[0].said or image.samples() != 3 or not _eight_bits(window.data):
-            return False
+        if noises[0].said or image.samples() != 3 or not eight_bits(window.data):
+            return None
+        if all(noise.impulse_fraction >= MANY for noise in noises):
+            return None
+        if self.report_.recommendation["method"] is not None and not of_a_camera(window.data):
+            return None
         try:
             clean = self._build("pretrained", {"weights": weights.BLIND}).fit([window]).run(window).image.data
         except HushError:  # the weights are missing or damaged
-            return False
-        away = _everywhere(clean.astype(np.float32) - window.data)
-        if away < PHOTOGRAPH:
-            return False
-        self.verdict_ = "The camera's smoothing and JPEG left of the noise no level that can be told."
-        self.reason_ = (
-            f"a network that comes with hush and knows such photographs, told nothing; it finds {away:.2g} of 255"
-        )
-        return True
+            return None
+        return everywhere(clean.astype(np.float32) - window.data)
 
     def _choose(self, images: Sequence[Image]) -> Denoiser:
         """The default, or what is surely better."""
@@ -322,20 +331,3 @@ class Auto(Knowing):
             warn(info, "the image is constant: it is given back unchanged")
         note = {"version": __version__, "method": self.method}
         return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
-
-
-def _everywhere(away: Array) -> float:
-    """Root mean square of (Y, X, S) in the median block: texture is lost here and there, noise everywhere."""
-    high, wide = (max(size // BLOCK, 1) * BLOCK for size in away.shape[:2])
-    square = (away[:high, :wide] ** 2).mean(-1)
-    if square.shape != (high, wide):  # smaller than a block
-        return float(np.sqrt(square.mean()))
-    blocks = square.reshape(high // BLOCK, BLOCK, wide // BLOCK, BLOCK).mean((1, 3))
-    return float(np.sqrt(np.median(blocks)))
-
-
-def _eight_bits(values: Array) -> bool:
-    """Whether these are the values of a photograph's file, in whatever type."""
-    if values.dtype == np.uint8:
-        return True
-    return bool(values.min() >= 0 and 1 < values.max() <= 255 and (values == np.rint(values)).all())
