@@ -147,8 +147,12 @@ def of_a_camera(values: Array) -> bool:
 
 
 def everywhere(away: Array) -> float:
-    """Root mean square of (Y, X, 3) in the median block: texture is lost here and there, noise everywhere."""
-    return float(np.sqrt(np.median(_blocks((away**2).mean(-1)))))
+    """Root mean square of the brightness of (Y, X, 3) in the median block.
+
+    Texture is lost here and there, noise everywhere. Colours say less: what is finest in them is taken for noise where
+    a picture was made smaller.
+    """
+    return float(np.sqrt(np.median(_blocks(away.mean(-1) ** 2))))
 
 
 def _blocks(square: Array) -> Array:

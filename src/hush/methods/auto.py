@@ -30,7 +30,7 @@ BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS = 2.7  # the same of the network on eight turned images
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
-PHOTOGRAPH = 1.6  # grey levels of 255 that the network for photographs must find in half of all blocks
+PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
@@ -141,7 +141,7 @@ class Auto(Knowing):
         return self.tta or self.effort != "fast" or TURNS * image.data.size / 1e6 < BUDGET["fast"] / 2
 
     def _photograph(self, image: Image) -> float | None:
-        """How much noise the network for photographs finds, of 255; None where what the analysis says is better.
+        """How much noise in brightness the network for photographs finds, of 255; None where the analysis knows better.
 
         That is where noise is not a camera's: of each colour by itself, or pixels are lost in all.
         """
