@@ -61,7 +61,7 @@ def snapshot(photons: float) -> tuple[Image, Image]:
 
 def test_of_a_photograph_the_network_is_told_nothing() -> None:
     before, after = snapshot(200)
-    assert of_a_camera(before.data)
+    assert of_a_camera(np.moveaxis(before.data, -1, 0))
     result = hush.Auto().fit(before).run(before)
     assert result.info["chosen"] == "pretrained"
     assert "photographs, told nothing" in result.info["reason"]
@@ -74,10 +74,22 @@ def test_of_a_photograph_the_network_is_told_nothing() -> None:
     assert clean.image.data.tobytes() == after.data.tobytes()
 
 
+def test_of_a_photograph_opacity_and_order_of_axes_come_back() -> None:
+    before, _ = snapshot(200)
+    plain = hush.Auto().fit(before).run(before).image.data
+    opaque = Image(np.concatenate([before.data, np.full((256, 256, 1), 77, np.uint8)], 2), "YXS")
+    result = hush.Auto().fit(opaque).run(opaque)
+    assert result.info["chosen"] == "pretrained"
+    assert (result.image.data[..., 3] == 77).all()
+    np.testing.assert_array_equal(result.image.data[..., :3], plain)
+    turned = Image(np.moveaxis(before.data, -1, 0)[None], "TSYX")
+    np.testing.assert_array_equal(hush.Auto().fit(turned).run(turned).image.data[0], np.moveaxis(plain, -1, 0))
+
+
 def test_noise_of_each_colour_by_itself_is_no_cameras() -> None:
     scene = data.astronaut()[:256, 100:356]
     image = Image(np.rint(noisy(scene, "gaussian:sigma=12")).clip(0, 255).astype(np.uint8), "YXS")
-    assert not of_a_camera(image.data)
+    assert not of_a_camera(np.moveaxis(image.data, -1, 0))
     result = hush.Auto().fit(image).run(image)
     assert "told the level" in result.info["reason"]
     assert hush.psnr(result.image.data, scene) > hush.psnr(image.data, scene) + 5

@@ -128,31 +128,29 @@ def _compressed(image: Array, quality: int, subsampling: int) -> Array:
 
 
 def eight_bits(values: Array) -> bool:
-    """Whether these are the values of a photograph's file, 0 to 255, in whatever type."""
-    if values.dtype == np.uint8:
-        return True
+    """Whether these are the values of a photograph's file, 0 to 255."""
     return bool(values.min() >= 0 and 1 < values.max() <= 255 and (values == np.rint(values)).all())
 
 
 def of_a_camera(values: Array) -> bool:
-    """Whether what is finest in a picture (Y, X, 3) is in brightness and colours as a camera leaves it.
+    """Whether what is finest in a picture (3, Y, X) is in brightness and colours as a camera leaves it.
 
     Noise of each colour by itself is as strong in the differences of colours as in their mean. A camera has measured
     one colour a pixel, smooths colours, multiplies some, and JPEG keeps little of them.
     """
-    planes = np.tensordot(OPPONENT, np.moveaxis(values, -1, 0).astype(np.float32), 1)
+    planes = np.tensordot(OPPONENT, values, 1)
     fine = np.diff(np.diff(planes, axis=1), axis=2)
     luma, *chroma = (np.quantile(_blocks(plane**2), 0.25) for plane in fine)
     return not OWN[0] ** 2 * luma <= max(chroma) <= OWN[1] ** 2 * luma
 
 
 def everywhere(away: Array) -> float:
-    """Root mean square of the brightness of (Y, X, 3) in the median block.
+    """Root mean square of the brightness of (3, Y, X) in the median block.
 
     Texture is lost here and there, noise everywhere. Colours say less: what is finest in them is taken for noise where
     a picture was made smaller.
     """
-    return float(np.sqrt(np.median(_blocks(away.mean(-1) ** 2))))
+    return float(np.sqrt(np.median(_blocks(away.mean(0) ** 2))))
 
 
 def _blocks(square: Array) -> Array:

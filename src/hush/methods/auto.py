@@ -146,18 +146,22 @@ class Auto(Knowing):
         That is where noise is not a camera's: of each colour by itself, or pixels are lost in all.
         """
         noises = self.report_.channels
+        if noises[0].said or image.samples() != 3 or image.channels > 1:
+            return None
         window = middle(image, LOOK)
-        if noises[0].said or image.samples() != 3 or not eight_bits(window.data):
+        plane = next(iter(window.planes(2)))
+        colours = np.asarray(plane.view(window.data), np.float32)
+        if not eight_bits(colours):
             return None
         if all(noise.impulse_fraction >= MANY for noise in noises):
             return None
-        if self.report_.recommendation["method"] is not None and not of_a_camera(window.data):
+        if self.report_.recommendation["method"] is not None and not of_a_camera(colours):
             return None
         try:
             clean = self._build("pretrained", {"weights": weights.BLIND}).fit([window]).run(window).image.data
         except HushError:  # the weights are missing or damaged
             return None
-        return everywhere(clean.astype(np.float32) - window.data)
+        return everywhere(plane.view(clean) - colours)
 
     def _choose(self, images: Sequence[Image]) -> Denoiser:
         """The default, or what is surely better."""
