@@ -130,7 +130,7 @@ class Auto(Knowing):
             self.chosen_ = self.usual_ = self._build("pretrained", settings).fit(given)
         elif away is not None:
             if self.report_.recommendation["method"] is not None:
-                self.verdict_ = "No noise to speak of: what looks like it is as fine as a camera's detail is."
+                self.verdict_ = "No noise to speak of: what could be some is detail as a camera leaves it."
                 self.reason_ = f"it stays as it is; the network that knows photographs finds {away:.2g} of 255"
         elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
