@@ -10,7 +10,7 @@ import torch
 from skimage import data
 
 import hush
-from hush import collaborative, registry, risk
+from hush import collaborative, registry, risk, stein
 from hush.analysis import analyze
 from hush.comparison import compare
 from hush.errors import HushError
@@ -163,7 +163,7 @@ def test_sure_is_the_mean_squared_error(name: str, camera: np.ndarray) -> None:
     image = noisy(camera, "gaussian:sigma=20")
     model = registry.get("methods", name)(sigma=20.0).fit(image)
     domain = Domain(Image(image, "YX"), analyze(image, noise=parse("gaussian:sigma=20")))
-    estimate = risk.sure(domain.through(model), image[None], np.array([20.0]))
+    estimate = stein.sure(domain.through(model), image[None], np.array([20.0]))
     truth = float(((model.denoise(image).data - camera) ** 2).mean())
     assert abs(estimate.value - truth) < 4 * estimate.error
     assert 0 < estimate.error < 0.3 * truth + 10
@@ -177,8 +177,8 @@ def test_sure_holds_where_photons_are_few() -> None:
     domain = Domain(Image(image, "YX"), said)
     stable = domain.stack(image, Stabiliser.forward)
     model = registry.get("methods", "gaussian")(width=1.2, noise="poisson_gaussian:gain=16").fit(image)
-    unit = risk.sure(domain.through(model), stable, domain.sigma).value
-    estimate = risk.sure(domain.through(model), stable, domain.deviation(stable)).value
+    unit = stein.sure(domain.through(model), stable, domain.sigma).value
+    estimate = stein.sure(domain.through(model), stable, domain.deviation(stable)).value
     target = domain.stack(clean, Stabiliser.forward_mean)
     truth = float(((domain.through(model)(stable) - target) ** 2).mean())
     assert abs(estimate - truth) < 0.3 * abs(unit - truth)  # the noise is still no Gaussian one

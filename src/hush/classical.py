@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush import __version__, io, risk
+from hush import __version__, io, risk, stein
 from hush.analysis import analyze
 from hush.apply import Work, apply
 from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of
@@ -282,6 +282,6 @@ class Classical(Knowing):
             if self.calibrate:
                 mask, told = ways[0].noise.mask, self.knows_missing
                 return risk.hidden(function, ready, sigma, mask=mask, seed=self.seed, told=told).value
-            return risk.sure(function, ready, sigma, seed=self.seed).value
+            return stein.sure(function, ready, sigma, seed=self.seed).value
 
         return min(self.options, key=risk_of)

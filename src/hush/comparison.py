@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Picture
 
-from hush import registry, risk
+from hush import registry, risk, stein
 from hush.analysis import analyze
 from hush.denoiser import Denoiser
 from hush.errors import HushError
@@ -127,7 +127,7 @@ def _entry(
         domain = Domain(window, report)
         noisy = domain.stack(window.data, Stabiliser.forward)
         if np.isfinite(noisy).all():
-            estimate = risk.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
+            estimate = stein.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
             figures |= {"risk": estimate.value, "risk_error": estimate.error}
             if hidden:
                 other = hidden_risk(build, model, domain, noisy, seed)

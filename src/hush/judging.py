@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hush import risk
+from hush import risk, stein
 from hush.denoiser import Denoiser
 from hush.image import Array, Image
 from hush.noisereport import NoiseReport
+from hush.shown import lags_of, like
 from hush.stabilise import Stabiliser
 
 WINDOW = 256  # side of the window in which risk is measured
@@ -35,6 +36,7 @@ class Domain:
         ]
         self.sigma = np.array([max(way.sigma, 1e-12) for _, _, way in self.places])
         self.mask = report.channels[0].mask
+        self.lags = lags_of([way for _, _, way in self.places])
 
     def stack(self, data: Array, how: Callable[[Stabiliser, Array], Array]) -> Array:
         """Return (planes, Y, X), each plane transformed by `how`."""
@@ -60,7 +62,7 @@ class Domain:
 
 def judge(
     build: Callable[[], Denoiser], model: Denoiser, image: Image, report: NoiseReport, seed: int = 0
-) -> risk.Risk:
+) -> tuple[risk.Risk, stein.Stein | None]:
     """Estimate the risk of a fitted method on an image, in units of the variance of its noise.
 
     It is measured where the noise is of one level: by Stein's formula where it is white, and by hidden pixels where
@@ -78,15 +80,23 @@ def judge(
         What noise it has.
     seed : int
         Of the probe.
+
+    Returns
+    -------
+    risk : Risk
+    stein : Stein or None
+        Where it comes from, if from Stein's formula.
     """
     domain = Domain(image, report)
     noisy = domain.stack(image.data, Stabiliser.forward)
-    if all(channel.white for channel in report.channels):
-        found = risk.sure(domain.through(model), noisy, domain.deviation(noisy), seed=seed)
-    else:
-        found = hidden_risk(build, model, domain, noisy, seed)
     unit = float(np.mean(domain.sigma**2))
-    return risk.Risk(found.value / unit, found.error / unit)
+    if all(channel.white for channel in report.channels):
+        probe = like(noisy.shape, domain.lags, seed).astype(np.float32)  # what passes for white may be a little shared
+        found = stein.stein(domain.through(model), noisy, domain.deviation(noisy), probe=probe)
+        scaled = stein.Stein(found.away / unit**0.5, found.passed / unit, found.power / unit)
+        return scaled.risk, scaled
+    hidden = hidden_risk(build, model, domain, noisy, seed)
+    return risk.Risk(hidden.value / unit, hidden.error / unit), None
 
 
 def hidden_risk(

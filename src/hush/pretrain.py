@@ -77,8 +77,8 @@ def pretrain(
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
-    zero. A recipe to which a cycle was added goes on from a state that was kept. A recipe may `begin` with other
-    weights; what the network is told beyond those is ignored at first.
+    zero; it may have a `batch` and a `patch` of its own. A recipe to which a cycle was added goes on from a state that
+    was kept. A recipe may `begin` with other weights; what the network is told beyond those is ignored at first.
 
     Parameters
     ----------
@@ -113,12 +113,13 @@ def pretrain(
     identity = {key: value for key, value in recipe.items() if key not in ("title", "licence", "cycles", "score")}
     identity |= {"precision": precision}
     keeper = Checkpoint(output.with_name(output.name + ".partial"), identity, resume, every)
-    source: Any = mixture(recipe, sets)
     net, seconds, before = weights.load(recipe["begin"])[0] if "begin" in recipe else None, 0.0, 0
     every_step = sum(cycle["steps"] for cycle in recipe["cycles"])
     for number, cycle in enumerate(recipe["cycles"]):
-        schedule = Schedule(**cycle, averaging=recipe["averaging"])
-        task = Task(number, recipe["seed"], recipe["batch"], 2, device, precision, schedule)
+        schedule = Schedule(cycle["steps"], learning_rate=cycle["learning_rate"], averaging=recipe["averaging"])
+        own = _sizes(recipe) | _sizes(cycle)
+        source: Any = mixture(recipe | own, sets)
+        task = Task(number, recipe["seed"], own["batch"], 2, device, precision, schedule)
 
         def told(step: int, steps: int, loss: float, before: int = before) -> None:
             if report is not None:
@@ -135,6 +136,11 @@ def pretrain(
     if not keep:
         keeper.remove()
     return note
+
+
+def _sizes(cycle: dict[str, Any]) -> dict[str, int]:
+    """Patches a step and their side, as far as they are said."""
+    return {key: cycle[key] for key in ("batch", "patch") if key in cycle}
 
 
 def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
@@ -161,13 +167,11 @@ def _card(
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
         for data, views in zip(recipe["data"], sets, strict=True)
     ]
-    steps = sum(cycle["steps"] for cycle in recipe["cycles"])
+    cycles = [_sizes(recipe) | cycle for cycle in recipe["cycles"]]
     note["training"] = training | {
-        "steps": steps,
-        "cycles": recipe["cycles"],
-        "batch": recipe["batch"],
-        "patch": recipe["patch"],
-        "gigapixels": steps * recipe["batch"] * recipe["patch"] ** 2 / 1e9,
+        "steps": sum(cycle["steps"] for cycle in cycles),
+        "cycles": cycles,
+        "gigapixels": sum(cycle["steps"] * cycle["batch"] * cycle["patch"] ** 2 for cycle in cycles) / 1e9,
         "seed": recipe["seed"],
         "parameters": sum(value.numel() for value in net.parameters()),
     }

@@ -23,6 +23,7 @@ from hush.photograph import PEAK, photograph
 from hush.stabilise import AROUND
 
 REACH = 4  # pixels over which neighbours may share noise
+SMEARED = 0.2  # correlation up to which noise by few photons is smeared
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
@@ -182,10 +183,11 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
 
 def _photons(
     clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
-) -> tuple[Array, Array, float, float, Array, float]:
+) -> tuple[Array, Array, float, float, Array, Array]:
     """A patch (C, Y, X) by few photons, stabilised.
 
-    Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation.
+    Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation (2, 1, 1): in
+    some patches slow electronics smear the noise along rows, or an optical filter both ways.
 
     Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
     network for Gaussian noise does badly.
@@ -200,4 +202,16 @@ def _photons(
     low, high = np.percentile(seen, [0.5, 99.5])
     extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
     middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
-    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, 0.0
+    told = np.zeros((2, 1, 1))
+    if rng.random() < how.get("smeared", 0):
+        lags = rng.uniform(0, SMEARED) * np.array([rng.random() < 1 / 3, 1.0])
+        seen, told = mean + _smeared(seen - mean, lags), lags.reshape(2, 1, 1)
+    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, told
+
+
+def _smeared(noise: Array, lags: Array) -> Array:
+    """Noise (C, Y, X) mixed with its neighbours', so that those along Y and along X correlate by `lags`; same power."""
+    for axis, lag in enumerate(lags, 1):
+        share = (1 - np.sqrt(1 - 4 * lag**2)) / (2 * max(lag, 1e-6))  # of the neighbour before, over the pixel's own
+        noise = (noise + share * np.roll(noise, 1, axis)) / np.sqrt(1 + share**2)
+    return noise

@@ -1,4 +1,4 @@
-"""How good is a result, without a clean image? Hidden pixels, and Stein's unbiased risk estimate."""
+"""How good is a result, without a clean image? Hidden pixels, and what a Bayesian denoiser says of itself."""
 
 from __future__ import annotations
 
@@ -171,47 +171,17 @@ def hidden(
             seen = fill_hidden(noisy, where, FRESH * spread * rng.standard_normal(noisy.shape), mask)
         predicted = function(seen)
         total[:, where] = (predicted[:, where] - noisy[:, where]) ** 2
-    return _mean(total)
-
-
-def sure(function: Function, noisy: Array, sigma: Array, *, seed: int = 0) -> Risk:
-    """Estimate the mean squared error by Stein's formula, with a Monte-Carlo divergence (Ramani et al., TIP 2008).
-
-    Parameters
-    ----------
-    function : callable
-        Noisy array -> denoised array.
-    noisy : array, shape (C, [Z,] Y, X)
-        With white Gaussian noise: stabilise other noise first.
-    sigma : array, shape (C,), or that of `noisy`
-        Its standard deviation.
-    seed : int
-        Of the probe.
-
-    Returns
-    -------
-    Risk
-        Estimate of the mean squared error to the clean image.
-
-    Examples
-    --------
-    >>> noisy = np.random.default_rng(0).normal(0, 2, (1, 128, 128))
-    >>> round(sure(lambda y: 0.5 * y, noisy, np.array([2.0])).value, 1)  # half the noise: a quarter of 4
-    1.0
-    """
-    noisy = np.asarray(noisy, np.float32)
-    probe = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), noisy.shape)
-    spread = np.asarray(sigma, np.float32)
-    spread = spread if spread.ndim > 1 else spread.reshape(-1, *(1,) * (noisy.ndim - 1))
-    epsilon = 0.05 * spread
-    plain = np.asarray(function(noisy), np.float64)
-    moved = np.asarray(function((noisy + epsilon * probe).astype(np.float32)), np.float64)
-    divergence = probe * (moved - plain) / epsilon
-    return _mean((plain - noisy) ** 2 - spread**2 + 2 * spread**2 * divergence)
+    return mean(total)
 
 
 def consistent(
-    function: Callable[[Array, float], Array], noisy: Array, probe: Array, *, rounds: int = 8, change: float = 0.01
+    function: Callable[[Array, float], Array],
+    noisy: Array,
+    probe: Array,
+    where: Array | None = None,
+    *,
+    rounds: int = 8,
+    change: float = 0.01,
 ) -> float:
     """Find the multiple of the noise's level at which a Bayesian denoiser is at peace with itself.
 
@@ -226,6 +196,8 @@ def consistent(
     noisy : array
     probe : array, shape of `noisy`
         A draw of the noise as it was found: its level, correlation and dependence on brightness.
+    where : array of bool, shape of `noisy`, optional
+        Pixels that have such noise, all of it: a few without any would lead it astray.
     rounds : int
         At most so many times.
     change : float
@@ -238,12 +210,13 @@ def consistent(
     >>> round(consistent(lambda y, scale: y * 16 / (16 + (2 * scale) ** 2), noisy, probe, rounds=99, change=1e-4), 1)
     1.5
     """
-    power, scale, step = float(np.mean(probe**2)), 1.0, 0.05
+    kept = slice(None) if where is None else where
+    power, scale, step = float(np.mean(probe[kept] ** 2)), 1.0, 0.05
     for turn in range(rounds):
         plain = function(noisy, scale)
         moved = function((noisy + step * probe).astype(noisy.dtype), scale)
-        posterior = scale**2 * float(np.mean(probe * (moved - plain))) / step
-        better = float(np.sqrt(max(float(np.mean((noisy - plain) ** 2)) + posterior, 0.0) / power))
+        posterior = scale**2 * float(np.mean((probe * (moved - plain))[kept])) / step
+        better = float(np.sqrt(max(float(np.mean((noisy - plain)[kept] ** 2)) + posterior, 0.0) / power))
         better, before = float(np.clip(better, 0.25, 4.0)), scale
         scale = better
         if abs(better / before - 1) < change:
@@ -253,7 +226,7 @@ def consistent(
     return scale
 
 
-def _mean(errors: Array) -> Risk:
+def mean(errors: Array) -> Risk:
     """Mean, and its standard error from blocks: neighbours are not independent."""
     value = float(np.nanmean(errors))
     high, wide = (max(1, size // BLOCK) for size in errors.shape[-2:])

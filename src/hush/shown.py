@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -12,12 +13,16 @@ from scipy import ndimage
 
 from hush import risk
 from hush.image import Array
+from hush.kept import flat
 from hush.patches import fill
-from hush.stabilise import Stabiliser
+from hush.stabilise import AROUND, Stabiliser
 
 # brightness and two colours, of length 1, for weights that know only grey: rows
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]], np.float32) / np.sqrt([[3], [2], [6]], dtype=np.float32)
 MOST_SHARED = 0.9  # correlation of neighbours
+CUT = 2.5  # deviations from the largest value that pixels can have, within which noise is cut off
+PROBE = 0x5EED  # no image whose noise was drawn with the same seed holds the same numbers: that would tell a lie
+LENGTHS, REACH = np.linspace(0.15, 2.5, 200), 12  # pixels; up to a correlation of .96
 PEAK = 255.0  # levels of the weights are said of it
 LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
 LOOKED = 8  # planes in which they are looked for
@@ -40,15 +45,61 @@ def filled(values: Array) -> tuple[Array, Array]:
     return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
 
 
+def noisy_where(values: Array, ways: Sequence[Stabiliser]) -> Array:
+    """Where stabilised (C, Y, X) have all their noise: not in areas of one value, nor where it was cut off."""
+    good = np.ones(values.shape, bool)
+    for each, plane, way in zip(good, values, ways, strict=True):
+        area = flat(plane)
+        if area is not None:
+            each &= ~area
+        ends = [way.noise.clipped_high]
+        if not way.stabilises:  # of few photons there are none quite often
+            ends.append(way.noise.clipped_low)
+        around = ndimage.gaussian_filter(plane, AROUND)
+        for end in ends:
+            if end is not None:
+                each &= np.abs(around - float(way.forward(np.float32(end)))) > CUT * way.sigma
+    return good
+
+
+def lags_of(ways: Sequence[Stabiliser]) -> Array:
+    """Correlation of neighbours along Y and along X, (C, 2).
+
+    Also where it is so low that the noise passes for white: it is known to about a hundredth, and being told helps.
+    """
+    lags = [[way.noise.lags.get(key, 0.0) for key in ("1,0", "0,1")] for way in ways]
+    return np.clip(lags, 0, MOST_SHARED)
+
+
 def like(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
-    """Noise (C, Y, X) of deviation 1 whose neighbours correlate as said, (C, 2)."""
-    noise = np.random.default_rng(seed).standard_normal(shape)
+    """Noise (C, Y, X) of deviation 1 whose neighbours correlate as said, (C, 2).
+
+    Normal, not of signs alone: steps of one size added to an image of whole numbers are all rounded the same way by a
+    network in half precision.
+
+    Examples
+    --------
+    >>> noise = like((1, 500, 500), np.array([[0, 0.2]]), 0)[0]
+    >>> float((noise[:, 1:] * noise[:, :-1]).mean().round(2)), float((noise[1:] * noise[:-1]).mean().round(2))
+    (0.2, 0.0)
+    """
+    noise = np.random.default_rng([seed, PROBE]).standard_normal(shape)
     for channel, each in zip(noise, lags, strict=True):
         for axis, lag in enumerate(each):
-            if lag > 0:  # white noise smoothed by a Gaussian of this length
-                channel[...] = ndimage.gaussian_filter1d(channel, 0.5 / np.sqrt(-np.log(lag)), axis=axis, mode="wrap")
+            if lag > 0:
+                length = float(np.interp(lag, _correlations(), LENGTHS))
+                channel[...] = ndimage.gaussian_filter1d(channel, length, axis=axis, mode="wrap")
         channel /= channel.std()
     return noise
+
+
+@cache
+def _correlations() -> Array:
+    """The correlation of neighbours in white noise that is smoothed by Gaussians of LENGTHS."""
+    spike = np.zeros(2 * REACH + 1)
+    spike[REACH] = 1
+    kernels = [ndimage.gaussian_filter1d(spike, length) for length in LENGTHS]
+    return np.array([float((one[1:] * one[:-1]).sum() / (one**2).sum()) for one in kernels])
 
 
 def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
@@ -111,9 +162,7 @@ class Showing:
         if plain.joint or plain.opponents:
             extent = np.full_like(extent, extent.max())
         middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
-        lags = [[0.0 if way.noise.white else way.noise.lags.get(key, 0.0) for key in ("1,0", "0,1")] for way in ways]
-        lags = plain.weighed(np.clip(lags, 0, MOST_SHARED))
-        return replace(plain, middle=middle, extent=extent, lags=lags)
+        return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of(ways)))
 
     @classmethod
     def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any]) -> Showing:

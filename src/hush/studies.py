@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from hush import registry, risk
+from hush import registry, stein
 from hush.analysis import analyze
 from hush.choices import choice_table, coverage, coverage_table
 from hush.dataset import Item
@@ -234,7 +234,7 @@ def agreement(item: Item, method: Row, recipe: Row) -> Row:
         clean = model.denoise(image).data
         domain = Domain(image, report)
         noisy = domain.stack(image.data, Stabiliser.forward)
-        sure = risk.sure(domain.through(model), noisy, domain.deviation(noisy))
+        sure = stein.sure(domain.through(model), noisy, domain.deviation(noisy))
         hidden = hidden_risk(build, model, domain, noisy)
     fitted = fit_gain(clean, item.clean)[0] if item.fit_gain else clean
     row: Row = {"psnr": psnr(fitted, item.clean, item.peak), "family": method.get("family", method["name"])}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def as_text(name: str, note: dict[str, Any]) -> str:
              f"- Network: `{note['net']}` {note['settings']}, {training['parameters']:,} weights in float16.",
              f"- Noise: {_noise(note)}; channels: {note['channels']}.",
              f"- Licence: {note['licence']}.",
-             f"- Trained for {training['steps']:,} steps of {training['batch']} x {training['patch']}² pixels "
+             f"- Trained for {_steps(training['cycles'])} pixels "
              f"({training['gigapixels']:.2f} Gpixel) in {training['hours']:.1f} h on {training['device']}, "
              f"seed {training['seed']}.",
              *([f"- Begun with the weights `{note['begin']}`."] if "begin" in note else []),
@@ -155,6 +156,10 @@ def as_text(name: str, note: dict[str, Any]) -> str:
               "| images | noise | PSNR |", "| --- | --- | --- |"]  # fmt: skip
     lines += [f"| {s['name']} | {s['noise']} | {s['psnr']:.2f} |" for s in note["scores"]]
     return "\n".join(lines) + "\n"
+
+
+def _steps(cycles: Sequence[dict[str, Any]]) -> str:
+    return ", then ".join(f"{one['steps']:,} steps of {one['batch']} x {one['patch']}²" for one in cycles)
 
 
 def _scored(note: dict[str, Any]) -> str:
@@ -171,11 +176,12 @@ def _noise(note: dict[str, Any]) -> str:
     if "camera" not in note:
         return plain
     how = note["camera"]
+    smeared = f", smeared in {how['smeared']:.0%} of those" if how.get("smeared") else ""
     return (
         f"{plain}; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} "
         "pixels; "
         f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
-        f"; in {how['lost']:.0%} some pixels are lost"
+        f"{smeared}; in {how['lost']:.0%} some pixels are lost"
     )
 
 

@@ -11,19 +11,20 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from hush import __version__, registry, weights
+from hush.blend import Blend, Candidate, Trial, choose
 from hush.classical import Knowing
 from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
 from hush.doubts import doubts
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
-from hush.judging import judge, middle
+from hush.judging import WINDOW, judge, middle
 from hush.kept import keep_flat
 from hush.machine import peak_memory_mb
 from hush.noisereport import MANY
 from hush.photograph import eight_bits, everywhere, of_a_camera
-from hush.risk import Risk
 
 LOOK = 1024  # side of the window in which a result is looked at
+LARGE = 512  # and of the one on which methods are tried where there is time
 BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 BM3D = 14.0  # seconds for a million pixels, on two cores
@@ -34,30 +35,14 @@ PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photograph
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A method that was tried on a window of the image.
-
-    Attributes
-    ----------
-    method : str
-    settings : dict
-    risk : Risk
-        Mean squared error, in units of the noise's variance.
-    """
-
-    method: str
-    settings: dict[str, Any]
-    risk: Risk
-
-
 @dataclass(kw_only=True, eq=False)
 class Auto(Knowing):
     """Analyse the noise, denoise with the network that comes with hush, check the result, and say why.
 
     A clean image comes back untouched. Where what was removed speaks against the result, or where there is time,
     other methods are tried on a window of the image; one takes the network's place only if its estimated risk is
-    lower by two standard errors. A background of one value, and saturated areas, stay what they are.
+    lower by two standard errors, and a weighted mean of them only if its own is. A background of one value, and
+    saturated areas, stay what they are.
 
     Parameters
     ----------
@@ -114,7 +99,7 @@ class Auto(Knowing):
         if not given:
             raise HushError("there is no image to look at")
         self.report_ = self.look(given[0])
-        self.trials_: list[_Trial] = []
+        self.trials_: list[Trial] = []
         self.notes_: list[str] = []
         self.reason_ = self.report_.recommendation["reason"]
         self.chosen_: Denoiser | None = None
@@ -175,18 +160,14 @@ class Auto(Knowing):
         others = [(other, how) for other, how in others if self._seconds(other, images[0]) <= self._budget(images[0])]
         if not others:
             return usual
-        best = begun = self._try(name, settings, usual, window)
-        for other, how in others:
-            trial = self._try(other, how, self._build(other, how).fit([window]), window)
-            if trial.risk.below(best.risk):
-                best = trial
-        if best is begun:
-            return usual
-        self.reason_ = (
-            f"{best.method}, whose estimated risk on a window is {best.risk.value:.3g} (in units of the noise's "
-            f"variance) against {begun.risk.value:.3g} of {begun.method}"
-        )
-        return self._build(best.method, best.settings).fit(images)
+        window = middle(images[0], self._side(images[0]))
+        tried = [self._try(name, settings, usual, window)]
+        tried += [self._try(other, how, self._build(other, how).fit(images), window) for other, how in others]
+        best, reason = choose(tried)
+        if isinstance(best.model, Blend):
+            self.trials_.append(best.trial)
+        self.reason_ = reason or self.reason_
+        return best.model
 
     def _usual(self, images: Sequence[Image]) -> tuple[str, dict[str, Any], Denoiser]:
         """What is used unless something else is surely better, fitted."""
@@ -247,6 +228,12 @@ class Auto(Knowing):
             return float(BM3D * image.data.size / 1e6 * 2 / (os.cpu_count() or 2))
         return 0.0  # told how long
 
+    def _side(self, image: Image) -> int:
+        """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
+        window = middle(image, LARGE)
+        both = self._seconds("bm3d", image) + 2 * self._seconds("bm3d", window)
+        return LARGE if self.effort != "fast" and both <= self._budget(image) else WINDOW
+
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
         """Build a method with what this one was told."""
         kind = registry.get("methods", name)
@@ -255,10 +242,10 @@ class Auto(Knowing):
         model: Denoiser = kind(**known | settings)
         return model
 
-    def _try(self, name: str, settings: dict[str, Any], model: Denoiser, window: Image) -> _Trial:
-        risk = judge(lambda: self._build(name, settings), model, window, self.report_, self.seed)
-        self.trials_.append(_Trial(name, settings, risk))
-        return self.trials_[-1]
+    def _try(self, name: str, settings: dict[str, Any], model: Denoiser, window: Image) -> Candidate:
+        risk, stein = judge(lambda: self._build(name, settings), model, window, self.report_, self.seed)
+        self.trials_.append(Trial(name, settings, risk))
+        return Candidate(self.trials_[-1], model, stein)
 
     # Applying ------------------------------------------------------------------------------------
 
@@ -303,6 +290,7 @@ class Auto(Knowing):
         """What speaks against a result; the network may have used another level than the analysis found."""
         if getattr(model, "blind", False):
             return []  # there is no level to compare with
+        model = model.models[0] if isinstance(model, Blend) else model
         level = float(np.median(getattr(model, "values_", [1.0]))) if model.method == "pretrained" else 1.0
         return doubts(noisy, clean, self.report_, level)
 

@@ -20,13 +20,14 @@ from hush.machine import body_precision, device_of, memory_format, precision_of
 from hush.noisereport import ChannelNoise
 from hush.patches import fill
 from hush.prediction import mean_over_symmetries, pad_end
-from hush.shown import Showing, dark, filled, like, waves
+from hush.shown import Showing, dark, filled, like, noisy_where, waves
 from hush.stabilise import Stabiliser
 
 COLOURS = 3
 UNTOLD = Stabiliser(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
+FULL = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
 NEAR = 0.1  # departure of the level that is none
 SIDE = 1024  # of a tile
 SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smallest share of the noise's variance
@@ -166,11 +167,16 @@ class Pretrained(Classical):
         if self.blind or impulses:
             return 1.0
         whole, _ = filled(ready)
+        where = noisy_where(whole, ways)
+        if where.mean() < FULL:
+            self.own_.append(1.0)
+            return 1.0
         real = sigma.reshape(-1, 1, 1) * (1 - dark(whole, ways)).clip(0.05)
         own = risk.consistent(
             lambda values, scale: self.filter_trial(values, sigma, scale, prepared),
             whole,
             (real * like(ready.shape, prepared.lags, self.seed)).astype(np.float32),
+            where,
         )
         self.own_.append(own)
         if abs(own - 1) < NEAR:
