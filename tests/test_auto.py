@@ -224,6 +224,17 @@ def test_of_a_small_window_little_is_believed() -> None:
     assert weigh([Stein(error, np.zeros(error.shape), np.zeros(error.shape)) for error in errors])[0] > 0.88
 
 
+def test_what_learned_from_the_image_joins_but_does_not_take_over() -> None:
+    errors = np.random.default_rng(0).normal(0, 1, (2, 1, 512, 512)) * np.array([1, 0.3]).reshape(2, 1, 1, 1)
+    learned = registry.get("methods", "n2v")()
+    assert choose([made("nlm", errors[0]), made("n2v", errors[1], learned)])[0].trial.method == "n2v"
+    learned.nets_ = []
+    best, _ = choose([made("nlm", errors[0]), made("n2v", errors[1], learned)])
+    shares = best.trial.settings["shares"]
+    assert list(shares) == ["nlm", "n2v"]
+    assert 0.45 < shares["n2v"] < 0.6
+
+
 def test_what_is_no_better_changes_nothing() -> None:
     errors = np.random.default_rng(0).normal(0, 1, (2, 1, 512, 512))
     usual = made("nlm", errors[0])

@@ -45,6 +45,11 @@ class Candidate:
     model: Denoiser
     stein: Stein | None
 
+    @property
+    def flattered(self) -> bool:
+        """Whether it learned from the very noise with which Stein's formula judges it: of that it knows nothing."""
+        return self.stein is not None and hasattr(self.model, "nets_")
+
 
 @dataclass(kw_only=True, eq=False)
 class Blend(Denoiser):
@@ -99,9 +104,9 @@ class Blend(Denoiser):
 def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
     """Return what is surely better than the first of several methods, or it; and why, if another was taken.
 
-    One method takes its place if its risk is lower by two standard errors. Then all are weighed: means of methods that
-    err in different ways err less than each. A mean is taken if its risk is lower by two standard errors of the
-    difference.
+    One method takes its place if its risk is lower by two standard errors; none that is `flattered`. Then all are
+    weighed: means of methods that err in different ways err less than each. A mean is taken if its risk is lower by two
+    standard errors of the difference.
 
     Parameters
     ----------
@@ -110,7 +115,7 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
     """
     best, reason = tried[0], None
     for one in tried[1:]:
-        if one.trial.risk.below(best.trial.risk):
+        if one.trial.risk.below(best.trial.risk) and not one.flattered:
             best = one
     if best is not tried[0]:
         reason = f"{best.trial.method}, {_against(best.trial, tried[0].trial)}"
