@@ -227,7 +227,7 @@ def test_of_a_small_window_little_is_believed() -> None:
 def test_what_learned_from_the_image_joins_but_does_not_take_over() -> None:
     errors = np.random.default_rng(0).normal(0, 1, (2, 1, 512, 512)) * np.array([1, 0.3]).reshape(2, 1, 1, 1)
     learned = registry.get("methods", "n2v")()
-    assert choose([made("nlm", errors[0]), made("n2v", errors[1], learned)])[0].trial.method == "n2v"
+    assert choose([made("nlm", errors[0]), made("n2v", errors[1], learned)])[0].trial.method == "n2v + nlm"
     learned.nets_ = []
     best, _ = choose([made("nlm", errors[0]), made("n2v", errors[1], learned)])
     shares = best.trial.settings["shares"]
