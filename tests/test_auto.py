@@ -404,3 +404,13 @@ def test_the_command_says_what_was_tried(camera: np.ndarray, tmp_path: Path, run
     assert "bm3d" in page
     code, _, err = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "c.tif", "--effort", "fast", "--method", "n2v")
     assert (code, "--effort" in err) == (2, True)
+
+
+def test_of_a_photograph_there_is_no_deviation_unless_its_noise_is_said(tmp_path: Path, run: Run) -> None:
+    io.write(tmp_path / "a.png", snapshot(200)[0])
+    said = ("denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--uncertainty", tmp_path / "u.tif")
+    code, _, err = run(*said)
+    assert (code, "--noise gaussian" in err) == (2, True)
+    assert not (tmp_path / "b.png").exists()
+    assert run(*said, "--noise", "gaussian:sigma=8")[0] == 0
+    assert 0.5 < float(np.median(io.read(tmp_path / "u.tif").data)) < 8

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from hush.denoiser import Denoiser, Report, Result, warn
+from hush.denoiser import STRENGTHS, Denoiser, Report, Result, warn
 from hush.image import Array, Image, as_image, cast
 from hush.risk import Risk
 from hush.stein import Stein
@@ -87,7 +87,7 @@ class Blend(Denoiser):
             view = replace(noisy, data=np.asarray(noisy.data[cut], np.float32))
             mean = np.zeros(view.data.shape, np.float32)
             for turn, (model, share) in enumerate(zip(self.models, self.shares, strict=True)):
-                for name in ("strength", "strength_luma", "strength_chroma"):
+                for name in STRENGTHS:
                     setattr(model, name, getattr(self, name))
                 result = model.run(view)
                 mean += np.float32(share) * result.image.data

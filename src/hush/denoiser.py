@@ -16,6 +16,7 @@ from hush.image import Array, Image, as_image
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
+STRENGTHS = ("strength", "strength_luma", "strength_chroma")  # shares of the noise that are removed
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Denoiser:
             Naming the setting, its value, and what is possible.
         """
         demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
-        for name in ("strength", "strength_luma", "strength_chroma"):
+        for name in STRENGTHS:
             value = getattr(self, name)
             usual = "" if name == "strength" else ", or none: as strength"
             demand(value is None or 0 <= value <= 1, name, value, f"0 (nothing is removed) to 1 (all of it){usual}")

@@ -76,6 +76,11 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     blank = np.broadcast_to(np.zeros((), dtype), noisy.data.shape)
     like = replace(noisy, data=blank, meta={**noisy.meta, **note})
     spread = _spread_path(job, options, several)
+    if spread is not None and not denoiser.uncertain:
+        raise HushError(
+            f"{denoiser.method} gives no uncertainty for this image: what suits it knows none. Say what its noise is "
+            "(--noise gaussian:sigma=8), or take --method ssdn"
+        )
     with ExitStack() as files:
         out = files.enter_context(io.create(job.target, like, overwrite=options.overwrite))
         array = np.empty(noisy.data.shape, dtype) if out is None else out
@@ -86,8 +91,6 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
             streamed = files.enter_context(io.create(spread, wide, overwrite=options.overwrite))
             std = np.zeros(noisy.data.shape, np.float32) if streamed is None else streamed
         result = denoiser.run(noisy, array, done, std)
-        if spread is not None and result.std is None:
-            raise HushError(f"{result.info['method']} gives no uncertainty with these settings; ssdn does")
         if spread is not None and result.std is not None and streamed is None:
             io.write(spread, result.std.with_meta(**WHAT), overwrite=options.overwrite)
         result.info.setdefault("reason", options.reason)

@@ -28,6 +28,7 @@ from hush.pretraindata import mixture, shown, views_of
 from hush.train import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
+OWN = ("batch", "patch", "power")  # what a cycle may have of its own
 LARGE = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
 
 
@@ -48,7 +49,11 @@ def recipe_of(name: str) -> dict[str, Any]:
 
 
 def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generator], Tensor]:
-    """Return the loss: squared error, each patch's in units of what is usual at its level, so that all levels count."""
+    """Return the loss: squared error, each patch's in units of what is usual at its level, so that all levels count.
+
+    With a `power` below the usual one, strong noise counts more.
+    """
+    power = recipe.get("power", USUAL[1])
 
     def loss(net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         seen = shown(batch.noisy, recipe, rng)
@@ -56,7 +61,7 @@ def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generat
         if batch.valid is not None:
             away = away * batch.valid
         square = away.square().mean((1, 2, 3))
-        usual = ((PEAK * seen.level.mean(1).flatten() + USUAL[0]) / PEAK) ** USUAL[1]
+        usual = ((PEAK * seen.level.mean(1).flatten() + USUAL[0]) / PEAK) ** power
         relative: Tensor = LARGE * (square / usual).mean()
         return relative
 
@@ -77,8 +82,9 @@ def pretrain(
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
-    zero; it may have a `batch` and a `patch` of its own. A recipe to which a cycle was added goes on from a state that
-    was kept. A recipe may `begin` with other weights; what the network is told beyond those is ignored at first.
+    zero; it may have a `batch`, a `patch` and a `power` of its own. A recipe to which a cycle was added goes on from a
+    state that was kept. A recipe may `begin` with other weights; what the network is told beyond those is ignored at
+    first, and one for colours begins with what those do to the mean of the colours.
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def pretrain(
     every_step = sum(cycle["steps"] for cycle in recipe["cycles"])
     for number, cycle in enumerate(recipe["cycles"]):
         schedule = Schedule(cycle["steps"], learning_rate=cycle["learning_rate"], averaging=recipe["averaging"])
-        own = _sizes(recipe) | _sizes(cycle)
+        own = _own(recipe) | _own(cycle)
         source: Any = mixture(recipe | own, sets)
         task = Task(number, recipe["seed"], own["batch"], 2, device, precision, schedule)
 
@@ -125,7 +131,7 @@ def pretrain(
             if report is not None:
                 report(before + step, every_step, loss)
 
-        learned = learn(task, partial(_begun, recipe, net), loss_of(recipe), source, None, keeper, told)
+        learned = learn(task, partial(_begun, recipe, net), loss_of(recipe | own), source, None, keeper, told)
         net, seconds, before = learned.net, seconds + learned.state.seconds, before + cycle["steps"]
     assert net is not None
     words = ["hush", "pretrain", Path(name).stem, *(["--steps", str(steps)] if steps else [])]
@@ -138,9 +144,9 @@ def pretrain(
     return note
 
 
-def _sizes(cycle: dict[str, Any]) -> dict[str, int]:
-    """Patches a step and their side, as far as they are said."""
-    return {key: cycle[key] for key in ("batch", "patch") if key in cycle}
+def _own(cycle: dict[str, Any]) -> dict[str, Any]:
+    """What of `OWN` is said."""
+    return {key: cycle[key] for key in OWN if key in cycle}
 
 
 def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
@@ -148,12 +154,17 @@ def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
     net = weights.build(recipe)
     if begin is None:
         return net
-    state = dict(begin.state_dict())
+    state, channels, colours = dict(begin.state_dict()), recipe["channels"], recipe["channels"] > begin.outputs
     for key, value in net.state_dict().items():
-        if value.shape != state[key].shape:  # the first layer, which sees more planes than before
-            more = torch.zeros_like(value)
-            more[:, : state[key].shape[1]] = state[key]
-            state[key] = more
+        old = state[key]
+        if len(value) > len(old):  # the last layer: every colour is corrected as the one channel was
+            state[key] = old.repeat(channels, *(1,) * (old.ndim - 1))
+        elif value.shape != old.shape and colours:  # the first layer: it sees the mean of colours, and its level
+            seen, level = old.chunk(2, 1)
+            state[key] = torch.cat([seen / channels] * channels + [level / channels**1.5] * channels, 1)
+        elif value.shape != old.shape:  # the first layer, which sees more planes than before
+            state[key] = torch.zeros_like(value)
+            state[key][:, : old.shape[1]] = old
     net.load_state_dict(state)
     return net
 
@@ -167,7 +178,7 @@ def _card(
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
         for data, views in zip(recipe["data"], sets, strict=True)
     ]
-    cycles = [_sizes(recipe) | cycle for cycle in recipe["cycles"]]
+    cycles = [_own(recipe) | cycle for cycle in recipe["cycles"]]
     note["training"] = training | {
         "steps": sum(cycle["steps"] for cycle in cycles),
         "cycles": cycles,

@@ -44,7 +44,14 @@ class Mixture:
 
 
 def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
-    """Read the images of a recipe's data set as (C, Y, X) of 8 bits; with `shrink`, means of so many pixels squared."""
+    """Read the images of a recipe's data set as (C, Y, X) of 8 bits.
+
+    With `shrink` they are means of so many pixels squared; with `together` every so many grey images, one after the
+    other, are the colours of one, as the dyes of a micrograph are.
+    """
+    if "together" in data:
+        each = views_of({key: value for key, value in data.items() if key != "together"}, folder, 1)
+        return [np.concatenate(each[at : at + data["together"]]) for at in range(0, len(each), data["together"])]
     views = []
     for _, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
         view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
@@ -147,10 +154,10 @@ def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> T
     low, high = ends
     shape = (len(clean), clean.shape[1], 1, 1)
     level = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) * (high - low) + low
-    if shape[1] > 1:  # a camera's colours have levels of their own: in half of the patches up to twice apart
+    if shape[1] > 1:  # a camera's colours have levels of their own: in half of the patches up to four times apart
         apart = torch.rand(shape, generator=rng, device=clean.device) - 0.5
         half = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) < 0.5
-        level = torch.where(half, level * 2**apart, level.expand(shape)).clip(low, high)
+        level = torch.where(half, level * 4**apart, level.expand(shape)).clip(low, high)
     return level / PEAK
 
 

@@ -154,12 +154,13 @@ class Showing:
         seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
         seen = seen[..., :: max(1, seen.shape[2] // SAMPLE)]
         values = np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)])
-        if plain.opponents and len({way.stabilises for way in ways}) > 1:
+        alike = len({way.stabilises for way in ways}) == 1
+        if plain.opponents and not alike:
             plain = replace(plain, unit=_unit(seen, values))
         values = plain.mixed(values)[:, 0]
         low, high = np.percentile(values, [LOW, HIGH], axis=1)
         extent = np.maximum(high - low, 1e-12)
-        if plain.joint or plain.opponents:
+        if plain.opponents or (plain.joint and alike):
             extent = np.full_like(extent, extent.max())
         middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
         return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of(ways)))

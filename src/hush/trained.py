@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hush import __version__
 from hush.apply import Work, apply
-from hush.denoiser import Denoiser, Report, Result, demand, spread_of
+from hush.denoiser import STRENGTHS, Denoiser, Report, Result, demand, spread_of
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.machine import body_precision, memory_format, peak_memory_mb
@@ -22,7 +22,7 @@ from hush.patches import Scale, scale_of
 from hush.prediction import mean_over_symmetries, pad_end, tile_side
 from hush.train import State
 
-RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", "strength", "strength_luma", "strength_chroma")
+RUN_SETTINGS = ("device", "precision", "tile", "tta", "renormalize", *STRENGTHS)
 
 
 @dataclass(frozen=True)

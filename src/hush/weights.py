@@ -25,7 +25,7 @@ KEY = "hush-weights"
 WEIGHTS = {  # what ships for so many colours, without and with a camera's noise; the first that is here is taken
     (1, False): ("gaussian-fast",),
     (1, True): ("camera-fast", "gaussian-fast"),
-    (3, False): ("gaussian-fast",),
+    (3, False): ("colour-fast", "gaussian-fast"),
     (3, True): ("camera-fast", "gaussian-fast"),
 }
 BLIND = "photograph-fast"  # those that are told nothing of the noise

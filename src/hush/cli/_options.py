@@ -108,7 +108,9 @@ def options_of(said: dict[str, Any]) -> Options:
 
 def run_settings(said: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that do not change what was learned."""
-    names = ("device", "precision", "tile", "tta", "strength", "strength_luma", "strength_chroma")
+    from hush.denoiser import STRENGTHS
+
+    names = ("device", "precision", "tile", "tta", *STRENGTHS)
     return {name: said[name] for name in names if name in said}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hush import __version__, registry, weights
 from hush.blend import Blend, Candidate, Trial, choose
 from hush.classical import Knowing
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
+from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
 from hush.doubts import doubts
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
@@ -32,7 +32,6 @@ TURNS = 2.7  # the same of the network on eight turned images
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
 PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
-STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
 @dataclass(kw_only=True, eq=False)
