@@ -47,7 +47,7 @@ class Auto(Knowing):
     ----------
     effort : {"fast", "balanced", "thorough"}
         About 2, 20 or 180 seconds for a million pixels on two cores. More time is spent on the mean over turned
-        images, on BM3D, on Noise2Void trained on the image where the result is doubted, and on SSDN.
+        images, on BM3D, on Noise2Void trained on the image where it is small or the result is doubted, and on SSDN.
     steps : int or None
         Training steps, where a network is trained.
     seconds : float or None
@@ -155,7 +155,8 @@ class Auto(Knowing):
         window = middle(images[0])
         if not np.isfinite(np.asarray(window.data, np.float64)).all():
             return usual
-        others = self._others(name, odd or bool(self._doubts(usual, window, usual.run(window).image)))
+        doubted = odd or bool(self._doubts(usual, window, usual.run(window).image))
+        others = self._others(name, doubted, images[0])
         others = [(other, how) for other, how in others if self._seconds(other, images[0]) <= self._budget(images[0])]
         if not others:
             return usual
@@ -203,7 +204,7 @@ class Auto(Knowing):
             )
         return bool(odd or strange)
 
-    def _others(self, usual: str, doubted: bool) -> list[tuple[str, dict[str, Any]]]:
+    def _others(self, usual: str, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
         """What else is tried: with little time only where something speaks against the default."""
         learning = usual == "structn2v"  # from one image: what comes trained may be better, stripes or not
         if self.ndim == 3 or (self.effort == "fast" and not doubted and not learning):
@@ -212,7 +213,9 @@ class Auto(Knowing):
         if learning:
             found.insert(0, ("pretrained", {}))
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
-        if self.effort == "thorough" or (doubted and self.effort == "balanced"):
+        both = self._seconds("bm3d", image) + 2 * LEARNING[self.effort]  # it is trained, applied and judged
+        time = not mask and both <= self._budget(image)
+        if self.effort == "thorough" or (self.effort == "balanced" and (doubted or time)):
             found.append(("structn2v", {"mask": mask}) if mask else ("n2v", {}))
         if self.effort == "thorough" and not mask:
             found.append(("ssdn", {}))
