@@ -20,24 +20,33 @@ from hush.noisereport import ChannelNoise, NoiseReport
 from hush.photograph import photograph
 
 Run = Callable[..., tuple[int, str, str]]
-RECIPE = """
+SECOND = "{ steps = 4, learning_rate = 1e-3, batch = 2, patch = 48, power = 0.7 }"
+RECIPE = f"""
 title = "A test"
 licence = "none"
 net = "resunet"
-settings = { maps = 4, norm = "none", residual = "input" }
+settings = {{ maps = 4, norm = "none", residual = "input" }}
 channels = 1
 sigma = [0.0, 75.0]
-cycles = [{ steps = 8, learning_rate = 2e-3 }, { steps = 4, learning_rate = 1e-3, batch = 2, patch = 48 }]
+cycles = [{{ steps = 8, learning_rate = 2e-3 }}, {SECOND}]
 batch = 4
 patch = 32
 averaging = 4.0
 seed = 3
 data = [
-  { name = "cells", generate = "epithelium", first = 0, count = 2, share = 0.7, licence = "made" },
-  { name = "fields", generate = "random-field", first = 0, count = 2, share = 0.3, licence = "made" },
+  {{ name = "cells", generate = "epithelium", first = 0, count = 2, share = 0.7, licence = "made" }},
+  {{ name = "fields", generate = "random-field", first = 0, count = 2, share = 0.3, licence = "made" }},
 ]
-score = [{ name = "other cells", generate = "epithelium", first = 50, count = 1, sigma = [25] }]
+score = [{{ name = "other cells", generate = "epithelium", first = 50, count = 1, sigma = [25] }}]
 """
+
+
+class Plain(torch.nn.Module):
+    """A network that gives back what is noisy."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :1]
+
 
 CAMERA = {"lost": 0.0, "shared": 0.35, "longest": 1.4, "photons": 0.45, "least": 0.3, "most": 60.0}
 
@@ -258,6 +267,20 @@ def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
     torch.testing.assert_close(new(torch.cat([x, level], 1)), expected, rtol=0, atol=2e-3)
 
 
+def test_with_a_lower_power_strong_noise_counts_more(recipe: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe))
+    batch = pretraindata.Batch(torch.zeros(4, 1, 32, 32), None)
+
+    def lost(sigma: float, **own: float) -> float:
+        loss = pretrain.loss_of(settings | {"sigma": [sigma, sigma]} | own)
+        return float(loss(Plain(), batch, torch.Generator().manual_seed(0)))
+
+    def loss_at(sigma: float, power: float) -> float:
+        return lost(sigma, power=power) / lost(sigma)
+
+    assert loss_at(50, 0.7) / loss_at(5, 0.7) == pytest.approx(((50 + 3) / (5 + 3)) ** 0.5, rel=1e-4)
+
+
 def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
     settings = pretrain.recipe_of(str(recipe))
     level = pretraindata.shown(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0)).level
@@ -298,7 +321,7 @@ def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path
 
 def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> None:
     pretrain.pretrain(str(recipe), tmp_path, tmp_path / "whole.safetensors")
-    recipe.write_text(RECIPE.replace(", { steps = 4, learning_rate = 1e-3, batch = 2, patch = 48 }", ""), "utf-8")
+    recipe.write_text(RECIPE.replace(f", {SECOND}", ""), "utf-8")
     pretrain.pretrain(str(recipe), tmp_path, tmp_path / "parts.safetensors", keep=True)
     recipe.write_text(RECIPE, "utf-8")
     seen: list[int] = []
@@ -308,7 +331,8 @@ def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> No
     assert seen == [9, 10, 11, 12]
     assert note["training"]["steps"] == 12
     assert note["training"]["gigapixels"] == pytest.approx((8 * 4 * 32**2 + 4 * 2 * 48**2) / 1e9)
-    assert "Trained for 8 steps of 4 x 32², then 4 steps of 2 x 48² pixels" in weights.as_text("parts", note)
+    said = weights.as_text("parts", note)
+    assert "Trained for 8 steps of 4 x 32², then 4 steps of 2 x 48² (error over level to the power 0.7) pixels" in said
     whole, parts = (weights.tensors(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
 

@@ -159,7 +159,11 @@ def as_text(name: str, note: dict[str, Any]) -> str:
 
 
 def _steps(cycles: Sequence[dict[str, Any]]) -> str:
-    return ", then ".join(f"{one['steps']:,} steps of {one['batch']} x {one['patch']}²" for one in cycles)
+    said = []
+    for one in cycles:
+        more = f" (error over level to the power {one['power']})" if "power" in one else ""
+        said.append(f"{one['steps']:,} steps of {one['batch']} x {one['patch']}²{more}")
+    return ", then ".join(said)
 
 
 def _scored(note: dict[str, Any]) -> str:
