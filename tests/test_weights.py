@@ -504,7 +504,8 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
     assert float(seen[-1][0, 4:].max()) < 0.1
 
 
-def test_colours_are_mixed_on_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["gaussian-fast", "colour-fast"])
+def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from skimage import data
 
     clean = data.astronaut()[:128, 100:228].astype(np.float32)
@@ -515,7 +516,7 @@ def test_colours_are_mixed_on_one_scale(monkeypatch: pytest.MonkeyPatch) -> None
     for blue in (plain, dim):
         report = NoiseReport((plain, plain, blue), 255, "", {})
         monkeypatch.setattr("hush.classical.analyze", lambda *_, report=report, **__: report)
-        model = method(weights="gaussian-fast", scale=1.0)
+        model = method(weights=name, scale=1.0)
         results.append(model.fit(Image(image, "YXS")).run(Image(image, "YXS")).image.data)
     assert psnr(results[0], clean, 255) > 29
     np.testing.assert_allclose(psnr(results[1], clean, 255), psnr(results[0], clean, 255), atol=0.3)
@@ -526,7 +527,7 @@ def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
     assert suited(1, False) == "gaussian-fast"
     assert suited(1, True) == ("camera-fast" if "camera-fast" in shipped else "gaussian-fast")
     (made / "camera-fast.safetensors").write_bytes((made / "tiny.safetensors").read_bytes())
-    assert suited(3, False) == "gaussian-fast"
+    assert suited(3, False) == "colour-fast"
     assert suited(3, True) == "camera-fast"
     assert suited(2, True) == "camera-fast"
     dim = np.random.default_rng(0).poisson(0.4, (128, 128)).astype(np.float32)
@@ -566,6 +567,21 @@ def test_the_level_is_changed_only_where_two_witnesses_agree(
     assert set(told) == (set(kind.options) if taken else set())
     assert model.values_ == [taken or 1.0]
     assert method(scale=None, calibrate=False).fit(noisy).values_ == [1.0]
+
+
+@pytest.mark.parametrize(("levels", "more"), [((25, 25, 25), -0.1), ((10, 20, 40), 0.6)])
+def test_weights_for_colours_know_a_level_of_each_and_how_far_they_err(levels: tuple[int, ...], more: float) -> None:
+    from skimage import data
+
+    clean = data.astronaut()[:192, 100:292].astype(np.float32)
+    noisy = Image((clean + np.random.default_rng(0).normal(0, levels, clean.shape)).astype(np.float32), "YXS")
+    std = np.zeros(clean.shape, np.float32)
+    grey, colour = (method(weights=name, scale=1.0).fit(noisy) for name in ("gaussian-fast", "colour-fast"))
+    result = colour.run(noisy, std=std).image.data
+    assert psnr(result, clean, 255) > psnr(grey.run(noisy).image.data, clean, 255) + more
+    error = np.sqrt(((result - clean) ** 2).mean((0, 1)))
+    np.testing.assert_allclose(np.sqrt((std**2).mean((0, 1))), error, rtol=0.25)
+    np.testing.assert_allclose(result.mean((0, 1)), noisy.data.mean((0, 1)), atol=0.5)
 
 
 def test_colours_are_denoised_as_brightness_and_differences_by_weights_that_know_only_grey() -> None:
