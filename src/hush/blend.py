@@ -17,6 +17,7 @@ from hush.stein import Stein
 
 OTHERS = 0.1  # share of every other method before anything is known: development images have 0 to 0.3
 EVIDENCE = 512**2  # pixels of the window whose evidence counts as much as that
+FAR = 3.0  # times the best method's risk, beyond which another has no share by being usual
 LEAST = 0.03  # share below which a method is not worth its time
 
 
@@ -119,7 +120,9 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
             best = one
     if best is not tried[0]:
         reason = f"{best.trial.method}, {_against(best.trial, tried[0].trial)}"
-    known = [one for one in (best, *(one for one in tried if one is not best)) if one.stein is not None]
+    most = FAR * abs(best.trial.risk.value)
+    others = [one for one in tried if one is not best and one.trial.risk.value <= most]
+    known = [one for one in (best, *others) if one.stein is not None]
     if best.stein is None or len(known) < 2:
         return best, reason
     mean = _mean_of(known)

@@ -85,7 +85,7 @@ def judge(
     -------
     risk : Risk
     stein : Stein or None
-        Where it comes from, if from Stein's formula.
+        Where it comes from, if from Stein's formula, and sure enough that means may be weighed by it.
     """
     domain = Domain(image, report)
     noisy = domain.stack(image.data, Stabiliser.forward)
@@ -94,7 +94,8 @@ def judge(
         probe = like(noisy.shape, domain.lags, seed).astype(np.float32)  # what passes for white may be a little shared
         found = stein.stein(domain.through(model), noisy, domain.deviation(noisy), probe=probe)
         scaled = stein.Stein(found.away / unit**0.5, found.passed / unit, found.power / unit)
-        return scaled.risk, scaled
+        striped = any(channel.stripes for channel in report.channels)  # the probe has none
+        return scaled.risk, None if striped else scaled
     hidden = hidden_risk(build, model, domain, noisy, seed)
     return risk.Risk(hidden.value / unit, hidden.error / unit), None
 
