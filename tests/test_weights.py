@@ -522,6 +522,14 @@ def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(psnr(results[1], clean, 255), psnr(results[0], clean, 255), atol=0.3)
 
 
+def test_every_image_has_other_weights_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [(1, "gaussian-fast"), (1, "camera-fast"), (3, "colour-fast"), (3, "camera-fast"), (2, "camera-fast")]
+    others = ["camera-fast", "gaussian-fast", "gaussian-fast", "colour-fast", "gaussian-fast"]
+    assert [weights.rival(*pair) for pair in pairs] == others
+    monkeypatch.setattr(weights, "paths", lambda: {"gaussian-fast": Path()})
+    assert weights.rival(1, "gaussian-fast") is None
+
+
 def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
     suited, shipped = weights.suited, weights.paths()
     assert suited(1, False) == "gaussian-fast"

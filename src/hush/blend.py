@@ -37,6 +37,11 @@ class Trial:
     settings: dict[str, Any]
     risk: Risk
 
+    @property
+    def name(self) -> str:
+        """Its method, or the weights that were named."""
+        return str(self.settings.get("weights") or self.method)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -69,8 +74,8 @@ class Blend(Denoiser):
 
     @property
     def method(self) -> str:
-        """The names of the methods."""
-        return " + ".join(model.method for model in self.models)
+        """The names of the methods, or of the weights that were named."""
+        return " + ".join(getattr(model, "weights", None) or model.method for model in self.models)
 
     def run(
         self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
@@ -119,7 +124,7 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
         if one.trial.risk.below(best.trial.risk) and not one.flattered:
             best = one
     if best is not tried[0]:
-        reason = f"{best.trial.method}, {_against(best.trial, tried[0].trial)}"
+        reason = f"{best.trial.name}, {_against(best.trial, tried[0].trial)}"
     most = FAR * abs(best.trial.risk.value)
     others = [one for one in tried if one is not best and one.trial.risk.value <= most]
     known = [one for one in (best, *others) if one.stein is not None]
@@ -139,7 +144,7 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
 def _against(better: Trial, worse: Trial) -> str:
     return (
         f"whose estimated risk on a window is {better.risk.value:.3g} (in units of the noise's variance) against "
-        f"{worse.risk.value:.3g} of {worse.method}"
+        f"{worse.risk.value:.3g} of {worse.name}"
     )
 
 
@@ -154,7 +159,7 @@ def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     stein = Stein.of_mean([one.stein for one, _ in kept if one.stein is not None], shares)
     first = models[0]
     model = Blend(ndim=first.ndim, joint_channels=first.joint_channels, seed=first.seed, models=models, shares=shares)
-    named = {one.trial.method: share for (one, _), share in zip(kept, shares, strict=True)}
+    named = {one.trial.name: share for (one, _), share in zip(kept, shares, strict=True)}
     return Candidate(Trial(model.method, {"shares": named}, stein.risk), model, stein)
 
 

@@ -52,6 +52,13 @@ def suited(samples: int, camera: bool) -> str:
     return next((name for name in names if name in here), names[-1])
 
 
+def rival(samples: int, taken: str) -> str | None:
+    """Return the name of other weights that may suit an image of so many colours too; None where there are none."""
+    here, count = paths(), samples if samples in (1, 3) else 1
+    names = (*WEIGHTS[count, False], *WEIGHTS[count, True])
+    return next((name for name in names if name in here and name != taken), None)
+
+
 def card(name: str) -> dict[str, Any]:
     """Return what is known of some weights.
 

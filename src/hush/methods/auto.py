@@ -27,6 +27,7 @@ LOOK = 1024  # side of the window in which a result is looked at
 LARGE = 512  # and of the one on which methods are tried where there is time
 BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
+LEARNED = 6.0  # seconds more, until what was trained is applied and judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS = 2.7  # the same of the network on eight turned images
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
@@ -156,13 +157,16 @@ class Auto(Knowing):
         if not np.isfinite(np.asarray(window.data, np.float64)).all():
             return usual
         doubted = odd or bool(self._doubts(usual, window, usual.run(window).image))
-        others = self._others(name, doubted, images[0])
-        others = [(other, how) for other, how in others if self._seconds(other, images[0]) <= self._budget(images[0])]
+        others = self._others(usual, doubted, images[0])
         if not others:
             return usual
         window = middle(images[0], self._side(images[0]))
         tried = [self._try(name, settings, usual, window)]
-        tried += [self._try(other, how, self._build(other, how).fit(images), window) for other, how in others]
+        for other, how in others:
+            try:
+                tried.append(self._try(other, how, self._build(other, how).fit(images), window))
+            except HushError as error:  # its weights are damaged, or there is too little to learn from
+                self.notes_.append(f"{how.get('weights', other)} was left out: {error}")
         best, reason = choose(tried)
         if isinstance(best.model, Blend):
             self.trials_.append(best.trial)
@@ -204,36 +208,48 @@ class Auto(Knowing):
             )
         return bool(odd or strange)
 
-    def _others(self, usual: str, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
-        """What else is tried: with little time only where something speaks against the default."""
-        learning = usual == "structn2v"  # from one image: what comes trained may be better, stripes or not
+    def _others(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
+        """What else is tried, as far as time goes: with little only where something speaks against the default."""
+        learning = usual.method == "structn2v"  # from one image: what comes trained may be better, stripes or not
         if self.ndim == 3 or (self.effort == "fast" and not doubted and not learning):
             return []
-        found: list[tuple[str, dict[str, Any]]] = [("bm3d", {})]
-        if learning:
-            found.insert(0, ("pretrained", {}))
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
-        both = self._seconds("bm3d", image) + 2 * LEARNING[self.effort]  # it is trained, applied and judged
-        time = not mask and both <= self._budget(image)
-        if self.effort == "thorough" or (self.effort == "balanced" and (doubted or time)):
-            found.append(("structn2v", {"mask": mask}) if mask else ("n2v", {}))
+        wanted: list[tuple[str, dict[str, Any]]] = [("pretrained", {})] if learning else []
+        wanted.append(("bm3d", {}))
+        if self.effort != "fast":
+            rival = weights.rival(image.samples(), getattr(usual, "taken_", ""))
+            if usual.method == "pretrained" and rival and not mask:
+                wanted.append(("pretrained", {"weights": rival, "tta": True}))
+            if doubted or not mask or self.effort == "thorough":
+                wanted.append(("structn2v", {"mask": mask, "tta": True}) if mask else ("n2v", {"tta": True}))
         if self.effort == "thorough" and not mask:
-            found.append(("ssdn", {}))
-        return [(name, settings) for name, settings in found if name != usual]
+            wanted.append(("ssdn", {}))
+        left, found = self._budget(image, doubted), []
+        for name, settings in wanted:
+            seconds = self._seconds(name, settings, image)
+            if seconds <= left and (name != usual.method or "weights" in settings):
+                found.append((name, settings))
+                left -= seconds
+        return found
 
-    def _budget(self, image: Image) -> float:
-        return float(BUDGET[self.effort] * max(1.0, image.data.size / 1e6))
+    def _budget(self, image: Image, doubted: bool = False) -> float:
+        """Seconds for an image; where there is no haste a result that is doubted is worth twice as many."""
+        twice = 2 if doubted and self.effort != "fast" else 1
+        return float(twice * BUDGET[self.effort] * max(1.0, image.data.size / 1e6))
 
-    def _seconds(self, name: str, image: Image) -> float:
+    def _seconds(self, name: str, settings: dict[str, Any], image: Image) -> float:
         """About how long a method takes for the whole image, and for its trial."""
+        million = image.data.size / 1e6 * 2 / (os.cpu_count() or 2)
         if name == "bm3d":
-            return float(BM3D * image.data.size / 1e6 * 2 / (os.cpu_count() or 2))
-        return 0.0  # told how long
+            return float(BM3D * million)
+        if name == "pretrained":
+            return float((TURNS if settings.get("tta") else TURNS / 8) * million)
+        return LEARNING[self.effort] + LEARNED
 
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
         window = middle(image, LARGE)
-        both = self._seconds("bm3d", image) + 2 * self._seconds("bm3d", window)
+        both = self._seconds("bm3d", {}, image) + 2 * self._seconds("bm3d", {}, window)
         return LARGE if self.effort != "fast" and both <= self._budget(image) else WINDOW
 
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
@@ -276,7 +292,7 @@ class Auto(Knowing):
         result.info["noise"] = self.report_.as_dict()["noise"]
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         if ranked:
-            words = (f"{trial.method} {trial.risk.value:.3g} ± {trial.risk.error:.1g}" for trial in ranked)
+            words = (f"{trial.name} {trial.risk.value:.3g} ± {trial.risk.error:.1g}" for trial in ranked)
             result.info["tried"] = "; ".join(words) + " (mean squared error in units of the noise's variance)"
         result.info["trials"] = [
             {"method": trial.method, "settings": trial.settings, "risk": trial.risk.value, "error": trial.risk.error}
