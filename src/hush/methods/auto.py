@@ -48,7 +48,8 @@ class Auto(Knowing):
     ----------
     effort : {"fast", "balanced", "thorough"}
         About 2, 20 or 180 seconds for a million pixels on two cores. More time is spent on the mean over turned
-        images, on BM3D, on Noise2Void trained on the image where it is small or the result is doubted, and on SSDN.
+        images, on BM3D, on other weights, on Noise2Void trained on the image where it is small or the result is
+        doubted, and on SSDN.
     steps : int or None
         Training steps, where a network is trained.
     seconds : float or None
