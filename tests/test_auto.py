@@ -182,7 +182,7 @@ def test_more_time_tries_others_and_keeps_what_is_not_surely_worse(
     assert model.chosen_.method != "bm3d" or risks["bm3d"].below(risks["pretrained"])
     assert model.usual_ is not None
     assert model.usual_.settings["tta"]
-    monkeypatch.setitem(BUDGET, "balanced", 14.0)  # as for a larger image: there is no time to train
+    monkeypatch.setitem(BUDGET, "balanced", 12.0)  # as for a larger image: there is no time to train
     assert "n2v" not in {trial.method for trial in hush.Auto(effort="balanced").fit(image).trials_}
 
 

@@ -27,9 +27,10 @@ LOOK = 1024  # side of the window in which a result is looked at
 LARGE = 512  # and of the one on which methods are tried where there is time
 BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
-LEARNED = 6.0  # seconds more, until what was trained is applied and judged
+JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS = 2.7  # the same of the network on eight turned images
+LEARNED = 5.0  # and of one that was trained on the image
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
 PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
@@ -245,7 +246,7 @@ class Auto(Knowing):
             return float(BM3D * million)
         if name == "pretrained":
             return float((TURNS if settings.get("tta") else TURNS / 8) * million)
-        return LEARNING[self.effort] + LEARNED
+        return float(LEARNING[self.effort] + JUDGED + LEARNED * million)
 
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
