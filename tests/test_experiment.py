@@ -19,6 +19,7 @@ from hush.benchpage import write_document
 from hush.comparepage import compare_page
 from hush.comparison import Entry, collect
 from hush.errors import HushError
+from hush.fluorescence import fluorescence
 from hush.image import Image
 from hush.simulate import epithelium
 
@@ -357,6 +358,8 @@ def test_noise_simulate_analyze_denoise(run: Run, tmp_path: Path) -> None:
     for path in (one, two):
         assert run("noise", clean, "-o", path, "--noise", "poisson:photons=20..40", "--seed", 5)[0] == 0
     assert one.read_bytes() == two.read_bytes()
+    assert run("simulate", "fluorescence", "-o", tmp_path / "f.tif", "--size", 64, "--seed", 3)[0] == 0
+    np.testing.assert_array_equal(hush.read(tmp_path / "f.tif").data, fluorescence(64, 3))
     assert "poisson:photons=" in str(hush.read(one).meta["description"])
     code, out, _ = run("analyze", one, "--json", "--report", tmp_path / "n.html")
     record = json.loads(out)

@@ -10,6 +10,8 @@ import torch
 from scipy import integrate
 
 from hush import registry
+from hush.errors import HushError
+from hush.fluorescence import fluorescence
 from hush.noise import parse
 from hush.simulate import epithelium
 
@@ -338,3 +340,15 @@ def test_estimates_recover_the_parameters(name: str) -> None:
             assert low - 0.02 * truth <= truth <= high + 0.02 * truth
     if name == "poisson_gaussian":
         assert found.model.a * 100 + found.model.b == pytest.approx(model.a * 100 + model.b, rel=0.08)
+
+
+def test_simulated_fluorescence_is_bright_structure_on_a_dark_ground() -> None:
+    pictures = [fluorescence(128, seed) for seed in range(12)]
+    assert pictures[3].tobytes() == fluorescence(128, 3).tobytes()
+    assert all(picture.min() >= 1 and picture.max() <= 252 for picture in pictures)
+    assert np.mean([np.median(picture) < 0.3 * picture.max() for picture in pictures]) > 0.7
+    assert all(picture.std() > 1 for picture in pictures)
+    likeness = np.corrcoef([picture.ravel() for picture in pictures])[np.triu_indices(12, 1)]
+    assert np.abs(likeness).max() < 0.6
+    with pytest.raises(HushError, match="give 32 or more"):
+        fluorescence(20)

@@ -298,6 +298,16 @@ def test_patches_come_from_all_collections_by_their_share(recipe: Path, tmp_path
     assert abs(float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) - 0.7) < 0.05
 
 
+def test_a_collection_may_have_a_share_for_each_cycle(recipe: Path) -> None:
+    settings = pretrain.recipe_of(str(recipe))
+    settings["data"] = [{"share": [0.0, 0.5]}, {"share": 0.5}]
+    sets = [[np.full((1, 40, 40), value, np.uint8)] for value in (0, 255)]
+    batches = [pretraindata.mixture(settings, sets, cycle).batch(1000, np.random.default_rng(0)) for cycle in (0, 1)]
+    black = [float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) for batch in batches]
+    assert black[0] == 0
+    assert abs(black[1] - 0.5) < 0.05
+
+
 @pytest.mark.parametrize("last", [5, 10])
 def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path, last: int) -> None:
     def stop(step: int, steps: int, loss: float) -> None:

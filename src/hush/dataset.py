@@ -13,13 +13,14 @@ import numpy as np
 
 from hush import io
 from hush.errors import HushError
+from hush.fluorescence import fluorescence
 from hush.image import Array, Image
 from hush.metrics import ssim
 from hush.noise import parse
 from hush.simulate import epithelium, random_field
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-MADE = {"epithelium": epithelium, "random-field": random_field}
+MADE = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
 
 
 @dataclass(frozen=True)

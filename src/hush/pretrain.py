@@ -82,9 +82,9 @@ def pretrain(
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
-    zero; it may have a `batch`, a `patch` and a `power` of its own. A recipe to which a cycle was added goes on from a
-    state that was kept. A recipe may `begin` with other weights; what the network is told beyond those is ignored at
-    first, and one for colours begins with what those do to the mean of the colours.
+    zero; it may have a `batch`, a `patch` and a `power` of its own, and a data set a share for each. A recipe to which
+    a cycle was added goes on from a state that was kept. A recipe may `begin` with other weights; what the network is
+    told beyond those is ignored at first, and one for colours begins with what those do to the mean of the colours.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def pretrain(
     for number, cycle in enumerate(recipe["cycles"]):
         schedule = Schedule(cycle["steps"], learning_rate=cycle["learning_rate"], averaging=recipe["averaging"])
         own = _own(recipe) | _own(cycle)
-        source: Any = mixture(recipe | own, sets)
+        source: Any = mixture(recipe | own, sets, number)
         task = Task(number, recipe["seed"], own["batch"], 2, device, precision, schedule)
 
         def told(step: int, steps: int, loss: float, before: int = before) -> None:

@@ -70,12 +70,14 @@ def _shrunk(view: Array, times: int) -> Array:
     return means
 
 
-def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]]) -> Mixture:
-    """Return where patches are drawn from."""
+def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]], cycle: int = 0) -> Mixture:
+    """Return where the patches of a cycle are drawn from: a data set may have a share for each."""
     channels = recipe["channels"]
     scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
     size = (recipe["patch"],) * 2
-    return Mixture([Patches(views, size, scale) for views in sets], [data["share"] for data in recipe["data"]])
+    shares = [data["share"] for data in recipe["data"]]
+    shares = [share[cycle] if isinstance(share, list) else share for share in shares]
+    return Mixture([Patches(views, size, scale) for views in sets], shares)
 
 
 @dataclass(frozen=True)

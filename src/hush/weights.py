@@ -145,6 +145,10 @@ def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _share(share: float | Sequence[float]) -> str:
+    return f"{share:.0%}" if isinstance(share, float) else ", then ".join(f"{one:.0%}" for one in share)
+
+
 def as_text(name: str, note: dict[str, Any]) -> str:
     """Return a card in Markdown."""
     training = note["training"]
@@ -158,7 +162,7 @@ def as_text(name: str, note: dict[str, Any]) -> str:
              *([f"- Begun with the weights `{note['begin']}`."] if "begin" in note else []),
              f"- Command: `{training['command']}`", "", "## Trained on", "",
              "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
-    lines += [f"| {d['name']} | {d['images']} | {d['share']:.0%} | {d['licence']} |" for d in note["data"]]
+    lines += [f"| {d['name']} | {d['images']} | {_share(d['share'])} | {d['licence']} |" for d in note["data"]]
     lines += ["", "## Scores", "", f"{_scored(note)}, peak 255.", "",
               "| images | noise | PSNR |", "| --- | --- | --- |"]  # fmt: skip
     lines += [f"| {s['name']} | {s['noise']} | {s['psnr']:.2f} |" for s in note["scores"]]

@@ -42,19 +42,18 @@ def noise(inputs: Sequence[str], output: str, text: str, seed: int, peak: float 
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["epithelium"]))
+@click.argument("what", type=click.Choice(["epithelium", "fluorescence"]))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File, e.g. clean.tif.")
 @click.option("--size", type=click.IntRange(16), default=512, show_default=True, help="Side in pixels.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same cells.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same picture.")
 @OVERWRITE
 def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> int:
-    """Make clean images by rule: membrane-labelled cells."""
-    from hush import io
-    from hush import simulate as rules
+    """Make clean images by rule: membrane-labelled cells, or fibres, nuclei, organelles and dots."""
+    from hush import dataset, io
     from hush.image import Image
 
     io.check_output(output, overwrite=overwrite)
-    clean = Image(getattr(rules, what)(size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
+    clean = Image(dataset.MADE[what](size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
     io.write(output, clean, overwrite=overwrite)
     return 0
 
