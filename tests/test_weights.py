@@ -306,6 +306,9 @@ def test_a_collection_may_have_a_share_for_each_cycle(recipe: Path) -> None:
     black = [float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) for batch in batches]
     assert black[0] == 0
     assert abs(black[1] - 0.5) < 0.05
+    settings["data"][0]["name"] = "mine"
+    with pytest.raises(HushError, match="mine has 2 shares, but none for cycle 3"):
+        pretraindata.mixture(settings, sets, 2)
 
 
 @pytest.mark.parametrize("last", [5, 10])
@@ -405,7 +408,8 @@ def test_shipped_recipes_can_be_read_and_keep_away_from_test_images() -> None:
     assert "gaussian-fast" in pretrain.recipes()
     for name in pretrain.recipes():
         recipe: dict[str, Any] = pretrain.recipe_of(name)
-        assert sum(data["share"] for data in recipe["data"]) == pytest.approx(1)
+        for cycle in range(len(recipe["cycles"])):
+            assert sum(pretraindata.shares_of(recipe, cycle)) == pytest.approx(1)
         for data in recipe["data"]:
             assert data["licence"]
             files = data.get("files", "")

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from hush import risk, vst
 from hush.dataset import pictures
+from hush.errors import HushError
 from hush.image import Array
 from hush.patches import Batch, Patches, Scale
 from hush.photograph import PEAK, photograph
@@ -75,9 +76,18 @@ def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]], cycle: int 
     channels = recipe["channels"]
     scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
     size = (recipe["patch"],) * 2
-    shares = [data["share"] for data in recipe["data"]]
-    shares = [share[cycle] if isinstance(share, list) else share for share in shares]
-    return Mixture([Patches(views, size, scale) for views in sets], shares)
+    return Mixture([Patches(views, size, scale) for views in sets], shares_of(recipe, cycle))
+
+
+def shares_of(recipe: dict[str, Any], cycle: int) -> list[float]:
+    """Return the shares of the data sets in a cycle."""
+    shares = []
+    for data in recipe["data"]:
+        share = data["share"]
+        if isinstance(share, list) and cycle >= len(share):
+            raise HushError(f"{data['name']} has {len(share)} shares, but none for cycle {cycle + 1}: add it")
+        shares.append(float(share[cycle] if isinstance(share, list) else share))
+    return shares
 
 
 @dataclass(frozen=True)
