@@ -146,7 +146,7 @@ def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
 
 
 def _share(share: float | Sequence[float]) -> str:
-    return f"{share:.0%}" if isinstance(share, float) else ", then ".join(f"{one:.0%}" for one in share)
+    return f"{share:.0%}" if isinstance(share, int | float) else ", then ".join(f"{one:.0%}" for one in share)
 
 
 def as_text(name: str, note: dict[str, Any]) -> str:
