@@ -1,6 +1,6 @@
 """What a mixture of images is good for: weights from photographs alone, and from all that `gaussian-fast` learns from.
 
-    python benchmarks/mixture.py DATA [--steps 4000]
+    python benchmarks/mixture.py DATA [--steps 3000]
 
 Two short trainings that differ in nothing but their images; then W2S 006-008, one exposure each, by the real noise that
 is in them, and photographs with noise of a known level. Nothing but development images is scored.
@@ -12,11 +12,10 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hush import io, metrics, registry, weights
+from hush import io, metrics, registry
 from hush.pretrain import pretrain, recipes
 
 PHOTOGRAPHS = ("Train400", "BSDS500", "ImageNet")
@@ -51,14 +50,13 @@ def main(data: Path, steps: int) -> None:
         for name, text in (("photographs", photographs(recipe)), ("mixture", recipe)):
             file = Path(folder, f"{name}.toml")
             file.write_text(text, "utf-8")
-            note: dict[str, Any] = pretrain(str(file), data, Path(folder, f"{name}.safetensors"), steps=steps)
+            note = pretrain(str(file), data, Path(folder, f"{name}.safetensors"), steps=steps)
             known = ", ".join(f"{row['name'][:8]} {row['noise'][15:]}: {row['psnr']:.2f}" for row in note["scores"])
             print(f"{name}: {known}; W2S 006-008, real noise: {np.mean(real(name, data)):.2f} dB", flush=True)
-            weights.load.cache_clear()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3000)
     main(**vars(parser.parse_args()))
