@@ -20,6 +20,7 @@ from hush.fitting import Task, learn
 from hush.image import Array
 from hush.machine import body_precision, device_name, device_of, precision_of
 from hush.metrics import psnr
+from hush.nets.resunet import ResUNet
 from hush.noise.correlated import Correlated
 from hush.patches import Batch
 from hush.photograph import PEAK, photograph
@@ -84,7 +85,8 @@ def pretrain(
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
     zero; it may have a `batch`, a `patch` and a `power` of its own, and a data set a share for each. A recipe to which
     a cycle was added goes on from a state that was kept. A recipe may `begin` with other weights; what the network is
-    told beyond those is ignored at first, and one for colours begins with what those do to the mean of the colours.
+    told beyond those is ignored at first, the residual blocks that it has more add nothing at first, and one for
+    colours begins with what those do to the mean of the colours.
 
     Parameters
     ----------
@@ -154,9 +156,11 @@ def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
     net = weights.build(recipe)
     if begin is None:
         return net
+    if isinstance(net, ResUNet) and isinstance(begin, ResUNet):
+        net.silence(begin.blocks)
     state, channels, colours = dict(begin.state_dict()), recipe["channels"], recipe["channels"] > begin.outputs
     for key, value in net.state_dict().items():
-        old = state[key]
+        old = state.setdefault(key, value)  # a block that the other network lacks
         if len(value) > len(old):  # the last layer: every colour is corrected as the one channel was
             state[key] = old.repeat(channels, *(1,) * (old.ndim - 1))
         elif value.shape != old.shape and colours:  # the first layer: it sees the mean of colours, and its level

@@ -29,6 +29,7 @@ WEIGHTS = {  # what ships for so many colours, without and with a camera's noise
     (3, True): ("camera-fast", "gaussian-fast"),
 }
 BLIND = "photograph-fast"  # those that are told nothing of the noise
+FAST, BEST = "-fast", "-best"  # how the names of weights end: of less arithmetic, and of more, where there are any
 
 
 def cache() -> Path:
@@ -45,18 +46,28 @@ def paths() -> dict[str, Path]:
     return found
 
 
-def suited(samples: int, camera: bool) -> str:
-    """Return the name of the weights for an image of so many colours, whose noise is white and Gaussian or not."""
+def suited(samples: int, camera: bool, best: bool = False) -> str:
+    """Return the name of the weights for an image of so many colours, whose noise is white and Gaussian or not.
+
+    With `best` those of more arithmetic, where there are any.
+    """
     names = WEIGHTS[samples if samples in (1, 3) else 1, camera]
     here = paths()
-    return next((name for name in names if name in here), names[-1])
+    return _better(next((name for name in names if name in here), names[-1]), best)
 
 
-def rival(samples: int, taken: str) -> str | None:
+def rival(samples: int, taken: str, best: bool = False) -> str | None:
     """Return the name of other weights that may suit an image of so many colours too; None where there are none."""
     here, count = paths(), samples if samples in (1, 3) else 1
     names = (*WEIGHTS[count, False], *WEIGHTS[count, True])
-    return next((name for name in names if name in here and name != taken), None)
+    other = next((name for name in names if name in here and name != taken.replace(BEST, FAST)), None)
+    return other and _better(other, best)
+
+
+def _better(name: str, best: bool) -> str:
+    """The weights of the same kind and of more arithmetic, if they are asked for and here."""
+    better = name.replace(FAST, BEST)
+    return better if best and better in paths() else name
 
 
 def card(name: str) -> dict[str, Any]:

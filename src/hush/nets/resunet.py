@@ -14,7 +14,7 @@ from hush.nets._parts import initialise, smooth
 DEPTH = 2  # poolings of the folded image, by default
 FOLD = 2  # pixels a side that become channels
 QUIET = 0.1  # share with which a residual block begins
-BLOCKS = 2  # residual blocks a level on the way down, and as many on the way up
+BLOCKS = 2  # residual blocks a level on the way down, and as many on the way up, by default
 
 
 def grid(depth: int | None) -> int:
@@ -35,11 +35,11 @@ class _Residual(nn.Module):
 
         self.body = nn.Sequential(*convolution(), rectified, *convolution())
 
-    def quieten(self) -> None:
+    def quieten(self, share: float) -> None:
         """Let what is added begin small: else every block doubles the variance, and large steps kill its units."""
         last = [layer for layer in self.body if isinstance(layer, nn.Conv2d)][-1]
         with torch.no_grad():
-            last.weight.mul_(QUIET)
+            last.weight.mul_(share)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.body(x)
@@ -47,7 +47,7 @@ class _Residual(nn.Module):
 
 
 class ResUNet(nn.Module):
-    """A U-Net of residual blocks on pixel-unshuffled images: about 100 kFLOP a pixel with 32 maps.
+    """A U-Net of residual blocks on pixel-unshuffled images: about 100 kFLOP a pixel with 32 maps and 2 blocks.
 
     What limits a network on a processor is its arithmetic a pixel. Folding 2 x 2 pixels into channels quarters it
     (FFDNet), and residual blocks on three levels (DRUNet) use what is left well.
@@ -65,6 +65,8 @@ class ResUNet(nn.Module):
         Odd size of the convolutions.
     maps : int
         Feature maps of the first level; each level below has twice as many.
+    blocks : int
+        Residual blocks a level on the way down, and as many on the way up.
     norm : {"batch", "none"}
         Normalisation after each convolution.
     slope : float
@@ -96,6 +98,7 @@ class ResUNet(nn.Module):
         depth: int | None = None,
         kernel: int = 3,
         maps: int = 32,
+        blocks: int = BLOCKS,
         norm: Literal["batch", "none"] = "none",
         slope: float = 0.0,
         residual: Literal["none", "input", "smooth"] = "input",
@@ -105,27 +108,33 @@ class ResUNet(nn.Module):
             raise ValueError("it folds images, not volumes: ndim is 2")
         depth = DEPTH if depth is None else depth
         self.outputs, self.residual, self.multiple = outputs, residual, grid(depth)
-        self.margin = self._margin(depth, kernel)
+        self.blocks, self.margin = blocks, self._margin(depth, kernel, blocks)
         width = [maps * 2**level for level in range(depth + 1)]
 
-        def blocks(maps: int) -> nn.Sequential:
-            return nn.Sequential(*(_Residual(maps, kernel, norm, slope) for _ in range(BLOCKS)))
+        def several(maps: int) -> nn.Sequential:
+            return nn.Sequential(*(_Residual(maps, kernel, norm, slope) for _ in range(blocks)))
 
         self.first = nn.Conv2d(inputs * FOLD**2, maps, kernel, padding=kernel // 2)
-        self.down = nn.ModuleList(blocks(n) for n in width)
+        self.down = nn.ModuleList(several(n) for n in width)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(width))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * n, n, 2, stride=2) for n in width[:-1])
-        self.up = nn.ModuleList(blocks(n) for n in width[:-1])
+        self.up = nn.ModuleList(several(n) for n in width[:-1])
         self.last = nn.Conv2d(maps, outputs * FOLD**2, kernel, padding=kernel // 2)
         initialise(self, self.last)
         for block in self.modules():
             if isinstance(block, _Residual):
-                block.quieten()
+                block.quieten(QUIET)
+
+    def silence(self, kept: int) -> None:
+        """Let the blocks of a level after the first so many add nothing at first: the network is what it was."""
+        for several in (*self.down, *self.up):
+            for block in list(several)[kept:]:
+                block.quieten(0.0)
 
     @staticmethod
-    def _margin(depth: int, kernel: int) -> int:
+    def _margin(depth: int, kernel: int, blocks: int) -> int:
         reach = kernel // 2
-        level = 2 * BLOCKS * reach  # of a level's blocks, once
+        level = 2 * blocks * reach  # of a level's blocks, once
         # down and up on every level, once on the deepest; a pooling sees one pixel more than its own
         inner = sum(2 * level * 2**k + 2 ** (k + 1) for k in range(depth)) + level * 2**depth + 2 * reach
         return int(FOLD * inner + FOLD - 1)
