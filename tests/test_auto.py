@@ -16,8 +16,10 @@ from hush import io, registry, weights
 from hush.blend import Blend, Candidate, Trial, choose, weigh
 from hush.doubts import doubts
 from hush.image import Image
+from hush.judging import Domain
 from hush.methods.auto import BUDGET
 from hush.noise import parse
+from hush.noisereport import NoiseReport
 from hush.photograph import of_a_camera, photograph
 from hush.simulate import epithelium
 from hush.stein import Stein
@@ -105,6 +107,18 @@ def test_without_its_weights_a_photograph_is_left_to_the_analysis(monkeypatch: p
     monkeypatch.setattr(weights, "BLIND", "not-here")
     result = hush.Auto().fit(before).run(before)
     assert "photographs" not in result.info["reason"]
+
+
+def test_how_much_is_removed_changes_nothing_in_what_is_chosen(camera: np.ndarray) -> None:
+    faint, _ = snapshot(500)
+    image = noisy(camera, "gaussian:sigma=12")
+    for given, less in ((faint, {"strength_luma": 0.0}), (image, {"strength": 0.5})):
+        whole = hush.Auto().fit(given).run(given)
+        part = hush.Auto(**less).fit(given).run(given)
+        assert whole.info["chosen"] == "pretrained"
+        assert (part.info["chosen"], part.info["reason"]) == ("pretrained", whole.info["reason"])
+        assert part.info.get("tried") == whole.info.get("tried")
+        assert (part.image.data != whole.image.data).any()
 
 
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,8 +361,71 @@ def test_uncertainty_comes_from_the_network_whatever_was_chosen(
     std = np.zeros(image.shape, np.float32)
     result = model.run(image, std=std)
     assert result.info["chosen"] == "pretrained"
+    assert "bm3d may be better and gives no deviation" in result.info["reason"]
     inside = np.abs(result.image.data - camera) < std
     assert 0.55 < inside.mean() < 0.85
+
+
+def test_uncertainty_is_there_where_what_was_chosen_knows_it(camera: np.ndarray) -> None:
+    image = noisy(camera[:96, :96], "gaussian:sigma=20")
+    model = hush.Auto().fit(image)
+    model.usual_ = registry.get("methods", "bm3d")().fit(image)
+    assert model.uncertain
+    model.chosen_ = model.usual_
+    assert not model.uncertain
+
+
+def test_shares_are_of_one_whole() -> None:
+    errors = np.random.default_rng(0).normal(0, 1, (3, 1, 1024, 1024))
+    zero = np.zeros(errors.shape[1:])
+    image = Image(np.dstack([np.full((16, 16, 3), 60000, np.uint16), np.full((16, 16, 1), 65535, np.uint16)]), "YXS")
+    same = registry.get("methods", "gaussian")(sigma=1e-6).fit(image)
+    tried = [Candidate(Trial(name, {}, (part := Stein(error, zero, zero)).risk), same, part)
+             for name, error in zip("abc", errors, strict=True)]  # fmt: skip
+    mean, _ = choose(tried)
+    assert isinstance(mean.model, Blend)
+    assert len(mean.model.shares) == 3
+    assert sum(mean.model.shares) == pytest.approx(1, abs=1e-9)
+    np.testing.assert_array_equal(mean.model.run(image).image.data, image.data)
+
+
+def test_where_only_some_channels_share_noise_none_is_judged_by_its_neighbours() -> None:
+    reports = [hush.analyze(noisy(np.full((128, 128), 90.0), text)).channels[0]
+               for text in ("gaussian:sigma=9", "correlated:sigma=9,length=0.8")]  # fmt: skip
+    image = Image(np.random.default_rng(0).normal(90, 9, (2, 64, 64)).astype(np.float32), "CYX")
+    assert reports[0].mask is None
+    assert Domain(image, NoiseReport(tuple(reports), 255, "", {})).mask == reports[1].mask is not None
+
+
+def test_a_channel_of_one_value_says_nothing_against_the_others(camera: np.ndarray) -> None:
+    stack = np.stack([noisy(camera, "gaussian:sigma=12"), np.full_like(camera, 5)])
+    with pytest.warns(hush.HushWarning) as said:
+        result = hush.Auto().fit(Image(stack, "CYX")).run(Image(stack, "CYX"))
+    assert {str(one.message) for one in said} == {"channel 1 is constant: it is given back unchanged"}
+    assert (result.image.data[1] == 5).all()
+    assert hush.psnr(result.image.data[0], camera, 255) > 30
+
+
+@pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
+@pytest.mark.parametrize(
+    ("text", "less"), [("salt_pepper:p=0.05", 20), ("bernoulli:p=0.05", 2), ("impulse:p=0.05", 1.1)]
+)
+def test_impulses_that_are_said_are_no_gaussian_noise(text: str, less: float) -> None:
+    clean = epithelium(256, seed=1).astype(np.float32)
+    image = np.rint(noisy(clean, text)).clip(0, 255).astype(np.uint8)
+    told, found = (hush.Auto(noise=said).fit(image).run(image).image.data for said in (text, None))
+    assert hush.rmse(told, clean) == pytest.approx(hush.rmse(found, clean), rel=0.1)
+    assert hush.rmse(told, clean) < hush.rmse(image, clean) / less
+
+
+@pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 1, 1)])
+def test_a_pixel_or_a_few_come_back(shape: tuple[int, ...]) -> None:
+    image = np.full(shape, 7, np.uint8)
+    image.flat[-1] = 9
+    result = hush.Auto(noise="gaussian:sigma=9").fit(image).run(image)
+    assert result.image.data.shape == shape
+    assert 6 <= result.image.data.min() <= result.image.data.max() <= 9
 
 
 # What no noise can have reached ------------------------------------------------------------------
@@ -378,7 +455,7 @@ def test_where_photons_are_few_no_mask_is_seen() -> None:
     from hush.kept import flat
 
     assert flat(np.random.default_rng(0).poisson(0.1, (256, 256))) is None
-    assert flat(np.zeros((20, 20))) is None
+    assert flat(np.zeros((20, 20))).all()
     assert flat(np.full((20, 20), np.nan)) is None
 
 

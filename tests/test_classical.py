@@ -151,7 +151,7 @@ def test_settings_of_filters_are_checked(camera: np.ndarray) -> None:
     with pytest.raises(HushError, match="did you mean 'gaussian'"):
         denoised(camera, "bm3d", noise="gausian:sigma=3")
     two = Image(np.stack([camera, camera]), "CYX")
-    with pytest.raises(HushError, match="looked at 2 channels and the image has 1"):
+    with pytest.raises(HushError, match="looked at 2 channels and colours, and the image has 1"):
         hush.BM3D(sigma=5).fit(two).run(camera)
 
 

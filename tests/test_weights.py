@@ -184,7 +184,7 @@ def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, m
     result = model.fit(image).run(image)
     assert result.image.data.dtype == np.uint8
     assert abs(result.image.data.astype(float) - image.data).mean() < 5  # begun: it gives nearly what it was given
-    with pytest.raises(HushError, match="for colour photographs, and this image has 1 colours"):
+    with pytest.raises(HushError, match="are for 3 colours a pixel, and this image has 1"):
         model.fit(Image(scene[:64, :80, 0], "YX"))
 
 
@@ -242,6 +242,20 @@ def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path
     x = torch.rand(1, 6, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (new, _) = weights.load("tiny"), weights.load("more")
     torch.testing.assert_close(new(x), old(x[:, :2]))
+
+
+def test_a_deeper_network_begins_with_what_the_shallower_one_gave(made: Path, recipe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deeper.toml"
+    text = RECIPE.replace("maps = 4", "maps = 4, blocks = 3").replace("seed = 3", 'begin = "tiny"\nseed = 3')
+    path.write_text(text.replace("rate = 2e-3", "rate = 0.0"), "utf-8")
+    pretrain.pretrain(str(path), tmp_path, made / "same.safetensors", steps=1)
+    path.write_text(text, "utf-8")
+    pretrain.pretrain(str(path), tmp_path, made / "deeper.safetensors", steps=2)
+    x = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
+    (old, _), (same, _), (deeper, _) = (weights.load(name) for name in ("tiny", "same", "deeper"))
+    torch.testing.assert_close(same(x), old(x))
+    assert (same.margin, same.blocks) > (old.margin, old.blocks)
+    assert float(deeper.down[0][2].body[-1].weight.abs().max()) > 0  # what was added learns at once
 
 
 def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
@@ -529,7 +543,7 @@ def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPat
     results = []
     for blue in (plain, dim):
         report = NoiseReport((plain, plain, blue), 255, "", {})
-        monkeypatch.setattr("hush.classical.analyze", lambda *_, report=report, **__: report)
+        monkeypatch.setattr("hush.knowing.analyze", lambda *_, report=report, **__: report)
         model = method(weights=name, scale=1.0)
         results.append(model.fit(Image(image, "YXS")).run(Image(image, "YXS")).image.data)
     assert psnr(results[0], clean, 255) > 29
@@ -542,6 +556,27 @@ def test_every_image_has_other_weights_to_try(monkeypatch: pytest.MonkeyPatch) -
     assert [weights.rival(*pair) for pair in pairs] == others
     monkeypatch.setattr(weights, "paths", lambda: {"gaussian-fast": Path()})
     assert weights.rival(1, "gaussian-fast") is None
+
+
+def test_weights_of_more_arithmetic_are_taken_where_they_are_asked_for_and_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = {name: Path() for name in ("camera-best", "camera-fast", "colour-fast", "gaussian-fast")}
+    monkeypatch.setattr(weights, "paths", lambda: here)
+    assert [weights.suited(1, True, best) for best in (False, True)] == ["camera-fast", "camera-best"]
+    assert weights.suited(1, False, best=True) == "gaussian-fast"
+    assert weights.rival(1, "gaussian-fast", best=True) == "camera-best"
+    assert weights.rival(1, "camera-best", best=True) == "gaussian-fast"  # not its smaller sister
+    del here["camera-best"]
+    assert weights.suited(1, True, best=True) == "camera-fast"
+
+
+def test_weights_for_colours_refuse_other_images(tmp_path: Path, run: Run) -> None:
+    image = np.random.default_rng(0).normal(90, 9, (2, 40, 40)).astype(np.float32)
+    for axes in ("CYX", "TYX"):
+        model = registry.get("methods", "pretrained")(weights="colour-fast", noise="gaussian:sigma=9")
+        with pytest.raises(HushError, match="are for 3 colours a pixel, and this image has 1: leave them out"):
+            model.fit(Image(image, axes))
 
 
 def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:

@@ -68,7 +68,7 @@ def analyze(
     """
     image = as_image(image)
     if dark is not None:
-        image = _without_dark(image, as_image(dark))
+        image = without_dark(image, as_image(dark))
     found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
     if noise is not None:
         drawn = noise.draw(np.random.default_rng(0)) if isinstance(noise, Noise) else noise
@@ -205,7 +205,14 @@ def _mask(lags: dict[tuple[int, int], float]) -> str:
     return ",".join("".join("01"[y == down or x == across] for x in range(wide)) for y in range(high))
 
 
-def _without_dark(image: Image, dark: Image) -> Image:
+def without_dark(image: Image, dark: Image) -> Image:
+    """Return an image, in float32, less what every pixel shows without light.
+
+    Raises
+    ------
+    HushError
+        When the two have different shapes.
+    """
     pattern = np.asarray(dark.data, np.float32)
     while pattern.ndim > 2 and pattern.shape != image.data.shape:
         pattern = pattern.mean(0)
@@ -218,7 +225,10 @@ def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     """Replace what was found by what the user says."""
     parts = getattr(model, "parts", (model,))
     lost = any("p" in part.parameters for part in parts)
-    model = next((part for part in parts if "p" not in part.parameters), model)
+    others = [part for part in parts if "p" not in part.parameters]
+    if not others:  # pixels are lost or stuck: which, and what noise the others have, the image says better
+        return dataclasses.replace(found, said=True)
+    model = others[0]
     if not lost:
         found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
     if model.pixelwise:

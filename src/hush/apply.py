@@ -95,6 +95,9 @@ def apply(
             done(count, total)
 
     for plane, plan in zip(planes, plans, strict=True):
+        if works[plane.channel] is None:
+            what = f"channel {plane.channel}" if len(works) > 1 else "the image"
+            warn(info, f"{what} is constant: it is given back unchanged")
         _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), mix, info, ticked)
     return replace(image, data=clean)
 
@@ -135,7 +138,6 @@ def _one_plane(
     source, target = plane.view(noisy), plane.view(clean)
     spread = None if std is None else plane.view(std)
     if work is None:
-        warn(info, "the image is constant: it is given back unchanged")
         target[...] = source
         if spread is not None:
             spread[...] = 0

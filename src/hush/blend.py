@@ -101,6 +101,9 @@ class Blend(Denoiser):
                 if done is not None:
                     done(number * len(self.models) + turn + 1, len(frames) * len(self.models))
             clean[cut] = cast(mean, clean.dtype)
+        if noisy.alpha and "S" in noisy.axes:
+            opacity = tuple(-1 if axis == "S" else slice(None) for axis in noisy.axes)
+            clean[opacity] = noisy.data[opacity]
         info = infos[0] | {"warnings": [], "seconds": round(sum(one["seconds"] for one in infos), 3)}
         for text in dict.fromkeys(text for one in infos for text in one["warnings"]):
             warn(info, text)
@@ -154,12 +157,12 @@ def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     kept = [(one, share) for one, share in zip(known, weigh(parts), strict=True) if share >= LEAST]
     if len(kept) < 2 or kept[0][0] is not known[0]:
         return None
-    shares = [round(float(share / sum(share for _, share in kept)), 3) for _, share in kept]
+    shares = [float(share / sum(share for _, share in kept)) for _, share in kept]
     models = [one.model for one, _ in kept]
     stein = Stein.of_mean([one.stein for one, _ in kept if one.stein is not None], shares)
     first = models[0]
     model = Blend(ndim=first.ndim, joint_channels=first.joint_channels, seed=first.seed, models=models, shares=shares)
-    named = {one.trial.name: share for (one, _), share in zip(kept, shares, strict=True)}
+    named = {one.trial.name: round(share, 3) for (one, _), share in zip(kept, shares, strict=True)}
     return Candidate(Trial(model.method, {"shares": named}, stein.risk), model, stein)
 
 

@@ -10,15 +10,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush import __version__, io, risk, stein
-from hush.analysis import analyze
+from hush import __version__, risk, stein
 from hush.apply import Work, apply
-from hush.denoiser import Denoiser, Images, Report, Result, as_images, demand, spread_of
+from hush.denoiser import Images, Report, Result, as_images, demand, spread_of
 from hush.errors import HushError
-from hush.image import Array, Image, as_image
+from hush.image import Array, Image
+from hush.knowing import Seeing
 from hush.machine import peak_memory_mb
-from hush.noise import parse
-from hush.noisereport import ChannelNoise, NoiseReport
+from hush.noisereport import ChannelNoise
 from hush.patches import fill
 from hush.stabilise import Stabiliser
 
@@ -27,42 +26,7 @@ TRIAL = 256  # side of the window on which a parameter is chosen
 
 
 @dataclass(kw_only=True, eq=False)
-class Knowing(Denoiser):
-    """A method that uses what is known about the noise, found by `hush.analyze` or said by the user.
-
-    Parameters
-    ----------
-    noise : str or None
-        What noise it is, in the notation ``gaussian:sigma=25``, image units; None: found out.
-    gain, offset, read_noise : float or None
-        Of the camera, in image units; None: found out.
-    dark : str or None
-        File with a picture without light: every pixel's offset, which is taken off.
-    """
-
-    scope: ClassVar[str] = "image"
-
-    noise: str | None = None
-    gain: float | None = None
-    offset: float | None = None
-    read_noise: float | None = None
-    dark: str | None = None
-
-    def check(self) -> None:
-        """Refuse settings that make no sense, naming what is possible."""
-        super().check()
-        if self.noise is not None:
-            parse(self.noise)
-
-    def look(self, image: Image) -> NoiseReport:
-        """Find out, or take from the settings, what noise is in an image."""
-        said = parse(self.noise) if self.noise is not None else None
-        dark = io.read(self.dark) if self.dark is not None else None
-        return analyze(image, noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise, dark=dark)
-
-
-@dataclass(kw_only=True, eq=False)
-class Classical(Knowing):
+class Classical(Seeing):
     """A filter for white Gaussian noise, and how it serves for other noise: stabilised, filtered, brought back.
 
     A method answers `filter` and says in class attributes what its parameter is.
@@ -131,9 +95,9 @@ class Classical(Knowing):
         given = as_images(images)
         if not given:
             raise HushError("there is no image to look at")
-        image = given[0]
         noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
-        self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(image)
+        self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(given[0])
+        image = self.seen(given[0])
         self.ready(image)
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
@@ -141,16 +105,14 @@ class Classical(Knowing):
     def ready(self, image: Image) -> None:
         """Do what a method does once the noise is known: nothing, for most."""
 
-    def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
-    ) -> Result:
+    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
         """Denoise an image tile by tile; see `hush.denoiser.Denoiser.run`."""
         self.check()
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
-        noisy = as_image(image)
-        if self._works(noisy) != len(self.values_):
-            raise HushError(f"fit looked at {len(self.values_)} channels and the image has {self._works(noisy)}")
+        noisy, known, here = image, len(self.report_.channels), image.channels * image.samples()
+        if known != here:
+            raise HushError(f"fit looked at {known} channels and colours, and the image has {here}")
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
         std = std if self.uncertain else None
@@ -261,7 +223,7 @@ class Classical(Knowing):
         if self.usual is not None and not self.calibrate:
             return self.usual
         if not any(way.sigma > 0 for way in self._ways(image, number)):
-            return self.options[0]
+            return self.options[0] if self.usual is None else self.usual
         return self.choose(*self._window(image, number))
 
     def _window(self, image: Image, number: int) -> tuple[Array, Array, Any, Sequence[Stabiliser]]:
@@ -280,7 +242,7 @@ class Classical(Knowing):
                 return self.filter_trial(values, sigma, value, prepared)
 
             if self.calibrate:
-                mask, told = ways[0].noise.mask, self.knows_missing
+                mask, told = next((way.noise.mask for way in ways if way.noise.mask), None), self.knows_missing
                 return risk.hidden(function, ready, sigma, mask=mask, seed=self.seed, told=told).value
             return stein.sure(function, ready, sigma, seed=self.seed).value
 

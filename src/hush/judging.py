@@ -35,7 +35,7 @@ class Domain:
             for sample in range(image.samples())
         ]
         self.sigma = np.array([max(way.sigma, 1e-12) for _, _, way in self.places])
-        self.mask = report.channels[0].mask
+        self.mask = next((channel.mask for channel in report.channels if channel.mask), None)
         self.lags = lags_of([way for _, _, way in self.places])
 
     def stack(self, data: Array, how: Callable[[Stabiliser, Array], Array]) -> Array:

@@ -51,13 +51,18 @@ def keep_flat(noisy: Image, clean: Array, std: Array | None = None) -> float:
 
 
 def flat(values: Array) -> Array | None:
-    """Return where (Y, X) lies in squares that are all at its lowest or all at its highest value; None for nowhere."""
+    """Return where (Y, X) lies in squares that are all at its lowest or all at its highest value; None for nowhere.
+
+    A plane of one value does everywhere.
+    """
     area = None
     if values.dtype.kind == "b" or not np.isfinite(values).any():
         return None
     for end, least in ((np.nanmin(values), MOST), (np.nanmax(values), 0.0)):
         same = values == end
-        if same.sum() < SIDE**2 or same.all():
+        if same.all():
+            return same
+        if same.sum() < SIDE**2:
             continue
         found = ndimage.binary_opening(same, np.ones((SIDE, SIDE), bool))
         if found.sum() > least * same.sum():

@@ -83,7 +83,7 @@ def find(
     """
     kind, a, b, sigma = _kind(points, line, extent, step)
     spectrum = _blocks.spectrum(points, line)
-    white = spectrum.score <= NOT_WHITE
+    white = spectrum.score <= NOT_WHITE or spectrum.ratio <= 0  # less than nothing: the correlations say nothing
     scale = 1.0 if white else spectrum.ratio
     a, b, sigma = a * scale, b * scale, sigma * float(np.sqrt(scale))
     scaled = _scaled(points, line, scale)

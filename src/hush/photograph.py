@@ -136,8 +136,10 @@ def of_a_camera(values: Array) -> bool:
     """Whether what is finest in a picture (3, Y, X) is in brightness and colours as a camera leaves it.
 
     Noise of each colour by itself is as strong in the differences of colours as in their mean. A camera has measured
-    one colour a pixel, smooths colours, multiplies some, and JPEG keeps little of them.
+    one colour a pixel, smooths colours, multiplies some, and JPEG keeps little of them. No camera leaves one out.
     """
+    if np.ptp(values, axis=(1, 2)).min() == 0:
+        return False
     planes = np.tensordot(OPPONENT, values, 1)
     fine = np.diff(np.diff(planes, axis=1), axis=2)
     luma, *chroma = (np.quantile(_blocks(plane**2), 0.25) for plane in fine)

@@ -89,7 +89,7 @@ def like(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
             if lag > 0:
                 length = float(np.interp(lag, _correlations(), LENGTHS))
                 channel[...] = ndimage.gaussian_filter1d(channel, length, axis=axis, mode="wrap")
-        channel /= channel.std()
+        channel /= channel.std() or 1.0  # of one pixel there is none
     return noise
 
 

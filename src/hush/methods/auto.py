@@ -12,13 +12,13 @@ import numpy as np
 
 from hush import __version__, registry, weights
 from hush.blend import Blend, Candidate, Trial, choose
-from hush.classical import Knowing
 from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
 from hush.doubts import doubts
 from hush.errors import HushError
-from hush.image import Array, Image, as_image
+from hush.image import Array, Image
 from hush.judging import WINDOW, judge, middle
 from hush.kept import keep_flat
+from hush.knowing import Seeing
 from hush.machine import peak_memory_mb
 from hush.noisereport import MANY
 from hush.photograph import eight_bits, everywhere, of_a_camera
@@ -37,7 +37,7 @@ PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photograph
 
 
 @dataclass(kw_only=True, eq=False)
-class Auto(Knowing):
+class Auto(Seeing):
     """Analyse the noise, denoise with the network that comes with hush, check the result, and say why.
 
     A clean image comes back untouched. Where what was removed speaks against the result, or where there is time,
@@ -88,9 +88,9 @@ class Auto(Knowing):
 
     @property
     def uncertain(self) -> bool:
-        """Whether the default gives a standard deviation a pixel; before `fit`: whether it may."""
-        usual = getattr(self, "usual_", None)
-        return usual is None or usual.uncertain
+        """Whether there is a method for the image that gives a standard deviation a pixel; before `fit`: may be."""
+        models = [getattr(self, name, None) for name in ("chosen_", "usual_")]
+        return models[0] is None or any(model is not None and model.uncertain for model in models)
 
     # Choosing ------------------------------------------------------------------------------------
 
@@ -101,9 +101,10 @@ class Auto(Knowing):
         if not given:
             raise HushError("there is no image to look at")
         self.report_ = self.look(given[0])
+        given = [self.seen(image) for image in given]
         self.trials_: list[Trial] = []
         self.notes_: list[str] = []
-        self.reason_ = self.report_.recommendation["reason"]
+        self.reason_ = self.usual_reason_ = self.report_.recommendation["reason"]
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
@@ -153,7 +154,7 @@ class Auto(Knowing):
     def _choose(self, images: Sequence[Image]) -> Denoiser:
         """The default, or what is surely better."""
         name, settings, usual = self._usual(images)
-        self.usual_ = usual
+        self.usual_, self.usual_reason_ = usual, self.reason_
         odd = self._odd(usual)
         window = middle(images[0])
         if not np.isfinite(np.asarray(window.data, np.float64)).all():
@@ -184,7 +185,7 @@ class Auto(Knowing):
             name = "nlm"
         if name != "pretrained":
             return name, settings, self._build(name, settings).fit(images)
-        settings["tta"] = self._turns(images[0])
+        settings |= {"tta": self._turns(images[0]), "best": self.effort != "fast"}
         try:
             return name, settings, self._build(name, settings).fit(images)
         except HushError as error:  # weights are missing or damaged
@@ -219,7 +220,7 @@ class Auto(Knowing):
         wanted: list[tuple[str, dict[str, Any]]] = [("pretrained", {})] if learning else []
         wanted.append(("bm3d", {}))
         if self.effort != "fast":
-            rival = weights.rival(image.samples(), getattr(usual, "taken_", ""))
+            rival = weights.rival(image.samples(), getattr(usual, "taken_", ""), best=True)
             if usual.method == "pretrained" and rival and not mask:
                 wanted.append(("pretrained", {"weights": rival, "tta": True}))
             if doubted or not mask or self.effort == "thorough":
@@ -257,7 +258,8 @@ class Auto(Knowing):
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
         """Build a method with what this one was told."""
         kind = registry.get("methods", name)
-        own = self.settings | {"seconds": self.seconds or LEARNING[self.effort]}
+        whole = {"strength": 1.0, "strength_luma": None, "strength_chroma": None}  # only what is given back is mixed
+        own = self.settings | whole | {"dark": None, "seconds": self.seconds or LEARNING[self.effort]}
         known = {key: value for key, value in own.items() if key in kind.settings_of()}
         model: Denoiser = kind(**known | settings)
         return model
@@ -269,16 +271,15 @@ class Auto(Knowing):
 
     # Applying ------------------------------------------------------------------------------------
 
-    def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
-    ) -> Result:
+    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
         """Denoise with the chosen method; ``info`` has ``chosen``, ``reason`` and, where some were made, ``trials``."""
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
-        noisy = as_image(image)
-        model = self.chosen_
-        if std is not None and model is not None and not model.uncertain:
-            model = self.usual_  # a better result without the deviation that was asked for is of no use
+        noisy, model, reason = image, self.chosen_, self.reason_
+        if std is not None and model is not None and self.usual_ is not None and not model.uncertain:
+            # a better result without the deviation that was asked for is of no use
+            reason = f"{self.usual_reason_} ({model.method} may be better and gives no deviation, which was asked for)"
+            model = self.usual_
         if model is None:
             result = self._untouched(noisy, out, std)
         else:
@@ -290,7 +291,7 @@ class Auto(Knowing):
             if share:
                 result.info["kept"] = share
         result.info["chosen"] = model.method if model is not None else None
-        result.info["reason"] = f"{self.verdict_} So: {self.reason_}."
+        result.info["reason"] = f"{self.verdict_} So: {reason}."
         result.info["noise"] = self.report_.as_dict()["noise"]
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         if ranked:

@@ -16,6 +16,7 @@ from hush.classical import Classical
 from hush.denoiser import demand
 from hush.errors import HushError
 from hush.image import Array, Image
+from hush.knowing import Knowing
 from hush.machine import body_precision, device_of, memory_format, precision_of
 from hush.noisereport import ChannelNoise
 from hush.patches import fill
@@ -23,7 +24,6 @@ from hush.prediction import mean_over_symmetries, pad_end
 from hush.shown import Showing, dark, filled, like, noisy_where, waves
 from hush.stabilise import Stabiliser
 
-COLOURS = 3
 UNTOLD = Stabiliser(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
@@ -53,6 +53,8 @@ class Pretrained(Classical):
         Name of shipped or cached weights, see ``hush weights``; None: by the noise and the colours of the image.
         Some are told nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose noise its
         smoothing and JPEG have changed beyond what an analysis can say.
+    best : bool
+        Where weights are taken by the noise: those of more arithmetic, if there are any for it.
     device, precision : str or None
         Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
     tta : bool
@@ -76,6 +78,7 @@ class Pretrained(Classical):
     scale: float | None = None
     calibrate: bool = True
     weights: str | None = None
+    best: bool = False
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tta: bool = False
@@ -90,18 +93,24 @@ class Pretrained(Classical):
         which = f"the weights {self.weights}" if self.weights else "weights"
         return f"{which}, trained beforehand, on {len(images)} image{'s' * (len(images) > 1)}"
 
+    def seen(self, image: Image) -> Image:
+        """Return an image as it is shown: weights for photographs see three colours, also where they are the same."""
+        return Knowing.seen(self, image) if self.blind else super().seen(image)
+
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""
         self.samples_ = image.samples()
         self.own_: list[float] = []
-        if self.blind:
-            if self.samples_ != COLOURS:
-                raise HushError(
-                    f"the weights {self.weights} are for colour photographs, and this image has {self.samples_} "
-                    "colours a pixel: leave them out, and others are taken"
-                )
-            self.taken_ = str(self.weights)
-            return
+        self.taken_ = self.weights or self._suited(image)
+        known, here = weights.card(self.taken_)["channels"], image.samples(self.joint_channels)
+        if known not in (1, here):
+            raise HushError(
+                f"the weights {self.taken_} are for {known} colours a pixel, and this image has {here}: "
+                "leave them out, and others are taken"
+            )
+
+    def _suited(self, image: Image) -> str:
+        """The name of the weights for the noise of an image."""
         camera = False
         for number in range(self._works(image)):
             ways = self._ways(image, number)
@@ -109,7 +118,7 @@ class Pretrained(Classical):
             values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
             few = (dark(values, ways) > DARK).mean() > FEW
             camera |= bool(few) or not all(way.noise.white for way in ways)
-        self.taken_ = self.weights or weights.suited(self.samples_, camera)
+        return weights.suited(self.samples_, camera, self.best)
 
     @property
     def blind(self) -> bool:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.classical import Knowing
 from hush.denoiser import demand
 from hush.errors import HushError, HushWarning
 from hush.image import Array, Image
+from hush.knowing import Knowing
 from hush.likelihood import Prior, fit_line, negative_log_likelihood, prior_of
 from hush.machine import body_precision
 from hush.masking import error_everywhere
@@ -65,7 +65,7 @@ class SSDN(Knowing, NetDenoiser):
 
     Parameters
     ----------
-    noise, gain, offset, read_noise, dark : see `hush.classical.Knowing`
+    noise, gain, offset, read_noise, dark : see `hush.knowing.Knowing`
         What is not said is found out by `hush.analyze`.
     parameter : {"known", "global", "variable", "fitted"}
         The noise's parameters are known; or learned, one for all images, beginning at those of `noise`; or
