@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage import data
 
 import hush
 from hush import analyze, defects, vst, vst_speckle
@@ -227,6 +228,26 @@ def test_what_the_user_says_is_used(picture: np.ndarray) -> None:
     assert (camera.kind, camera.a, camera.b) == ("poisson_gaussian", 2, 9 - 20)
     with pytest.raises(HushError, match="--gain"):
         hush.analyze(image, offset=3)
+
+
+@pytest.mark.parametrize("peak", [0.3, 3.0, 12.0])
+@pytest.mark.parametrize("unit", [1.0, 85.0])
+def test_single_photons_are_counted(peak: float, unit: float) -> None:
+    clean = epithelium(192, seed=2).astype(np.float64)
+    rate = peak * (0.02 + clean / clean.max())
+    counts = unit * np.random.default_rng(0).poisson(rate)
+    for image in (counts, np.pad(counts, 40)):  # also before a black background
+        noise = hush.analyze(image.astype(np.float32)).channels[0]
+        assert (noise.kind, noise.gain, noise.offset, noise.sigma) == ("poisson", unit, 0, 0)
+        assert (noise.impulse_fraction, noise.clipped_low, noise.white) == (0, None, True)
+
+
+def test_what_holds_few_values_is_not_always_photons() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.kron(rng.integers(0, 4, (16, 16)), np.ones((12, 12)))
+    lost = np.where(rng.random(labels.shape) < 0.02, 255, 0)  # on black, of two values
+    for image in (labels, data.camera() // 64, lost):
+        assert hush.analyze(np.asarray(image, np.uint8)).channels[0].gain == 0
 
 
 def test_a_dark_image_is_taken_off() -> None:

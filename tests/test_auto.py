@@ -121,6 +121,20 @@ def test_how_much_is_removed_changes_nothing_in_what_is_chosen(camera: np.ndarra
         assert (part.image.data != whole.image.data).any()
 
 
+def test_an_image_of_hardly_a_photon_a_pixel_is_not_taken_for_clean() -> None:
+    clean = epithelium(256, seed=1).astype(np.float64)
+    rate = 3 * (0.02 + clean / clean.max())
+    counts = np.random.default_rng(0).poisson(rate).astype(np.uint8)
+    assert counts.mean() < 0.6
+    result = hush.Auto().fit(counts.astype(np.float32)).run(counts.astype(np.float32))
+    assert result.info["warnings"] == []
+    assert "poisson" in result.info["noise"]["kind"]
+    assert hush.psnr(result.image.data, rate, 3) > hush.psnr(counts, rate, 3) + 14
+    assert result.image.data.mean() == pytest.approx(rate.mean(), rel=0.03)
+    with pytest.warns(hush.HushWarning, match="whole numbers hold no part of one: --float"):
+        assert hush.Auto().fit(counts).run(counts).image.data.dtype == np.uint8
+
+
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the network remove nothing."""
     monkeypatch.setattr(registry.get("methods", "pretrained"), "_apply", lambda self, x: x[:, :1])

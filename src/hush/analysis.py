@@ -117,6 +117,9 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     repaired, fraction, odd = defects.without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
+    photon = noiselevel.counted(planes, step)
+    if photon is not None:
+        return _photons(_fit(_pairs(planes, frames), None, None, None, 0), photon)
     pairs = _pairs(repaired, frames)
     points, line = _fit(pairs, low, high, step, fraction)
     if fraction and (not odd or line.a > line.error_a > 0):
@@ -155,6 +158,26 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         ),
         flat=points.flat,
         doubt=one.doubt,
+    )
+
+
+def _photons(fitted: tuple[_blocks.Points, _blocks.Line], photon: float) -> ChannelNoise:
+    """Single photons, counted: what one counts is known for certain."""
+    points, line = fitted
+    level = float(np.sqrt(photon * max(line.middle, 0.0)))
+    ones = zip(points.mean, points.variance, np.ones_like(points.mean), strict=True)
+    return ChannelNoise(
+        kind="poisson",
+        gain=photon,
+        offset=0.0,
+        sigma=0.0,
+        a=photon,
+        b=0.0,
+        interval={"a": (photon, photon), "level": (level, level)},
+        quantisation=photon,
+        middle=line.middle,
+        points=tuple((float(mean), float(variance), float(weight)) for mean, variance, weight in ones),
+        flat=points.flat,
     )
 
 

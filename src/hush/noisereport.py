@@ -97,6 +97,11 @@ class ChannelNoise:
         return PoissonGaussian(self.gain, self.offset, self.sigma) if self.gain > 0 else Gaussian(self.sigma)
 
     @property
+    def photons(self) -> bool:
+        """Whether single photons were counted, and few of them: its values are whole numbers of photons."""
+        return self.kind == "poisson" and self.gain == self.quantisation
+
+    @property
     def level(self) -> float:
         """Standard deviation at the middle brightness, in image units."""
         return float(np.sqrt(max(self.a * self.middle + self.b, 0.0)))

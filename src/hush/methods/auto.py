@@ -318,7 +318,9 @@ class Auto(Seeing):
     def _checked(self, model: Denoiser, noisy: Image, result: Result) -> None:
         """Say what speaks against a result; where part of the noise was to stay nothing can be said."""
         said = list(self.notes_)
-        if all(getattr(self, name) in (None, 1) for name in STRENGTHS):
+        if result.image.data.dtype.kind in "ui" and any(one.photons for one in self.report_.channels):
+            said.append("there are few photons a pixel, and whole numbers hold no part of one: --float keeps them")
+        elif all(getattr(self, name) in (None, 1) for name in STRENGTHS):
             said += self._doubts(model, middle(noisy, LOOK), middle(result.image, LOOK))
         for text in said:
             warn(result.info, text)

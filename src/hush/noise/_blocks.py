@@ -130,7 +130,8 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
 
 def _split(order: NDArray[np.intp], bright: Floats, count: int) -> list[NDArray[np.intp]]:
     """Split blocks, sorted by brightness, evenly by number and by brightness: few bright cells are seen as well."""
-    place = np.arange(len(order)) / len(order) + BRIGHT * (bright - bright[0]) / max(float(np.ptp(bright)), TINY)
+    above = np.asarray(bright - bright[0], np.float64)
+    place = np.arange(len(order)) / len(order) + BRIGHT * above / max(above[-1], TINY)
     parts: list[NDArray[np.intp]] = []
     begin = 0
     for end in np.searchsorted(place, np.linspace(0, place[-1], count + 1)[1:-1]):
