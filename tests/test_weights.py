@@ -135,23 +135,6 @@ def test_few_photons_may_be_smeared_along_rows(recipe: Path) -> None:
     torch.testing.assert_close((noise[:, :, 1:] * noise[:, :, :-1]).mean((1, 2)), across, rtol=0, atol=0.04)
 
 
-def test_photons_may_be_amplified_by_chance(recipe: Path) -> None:
-    rng = np.random.default_rng(0)
-    for even in (1.0, 4.0, np.inf):
-        seen = pretraindata._amplified(np.full((1, 400, 400), 2.0), even, rng)
-        assert seen.mean() == pytest.approx(2, rel=0.02)
-        assert seen.var() == pytest.approx(2, rel=0.03)  # as of photons alone
-        none = np.exp(-2 * (1 + 1 / even))
-        assert (seen == 0).mean() == pytest.approx(none, rel=0.1)
-        assert (seen == np.rint(seen)).all() == np.isinf(even)
-    camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 20.0, "amplified": 1.0}
-    told = pretrain.recipe_of(str(recipe)) | {"camera": camera}
-    made = pretraindata.shown(torch.full((20, 1, 96, 96), 0.5), told, torch.Generator().manual_seed(0))
-    noise = (made.x[:, 0] - made.target[:, 0]) / made.level[:, 0]
-    torch.testing.assert_close(noise.std((1, 2)), torch.ones(20), rtol=0.1, atol=0)
-    assert float(noise.mean((1, 2)).abs().max()) < 0.1
-
-
 def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
     from skimage import data
 

@@ -26,7 +26,6 @@ from hush.stabilise import AROUND
 REACH = 4  # pixels over which neighbours may share noise
 SMEARED = 0.2  # correlation up to which noise by few photons is smeared
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
-EVEN = (1.0, 8.0)  # how evenly photons are amplified: 1 is an EMCCD, a photomultiplier's first stage is 3 to 8
 
 
 @dataclass(frozen=True)
@@ -207,8 +206,7 @@ def _photons(
     """A patch (C, Y, X) by few photons, stabilised.
 
     Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation (2, 1, 1): in
-    some patches each photon is amplified by chance, in some slow electronics smear the noise along rows, or an optical
-    filter both ways.
+    some patches slow electronics smear the noise along rows, or an optical filter both ways.
 
     Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
     network for Gaussian noise does badly.
@@ -217,9 +215,7 @@ def _photons(
     floor = peak * 10 ** rng.uniform(-3, -0.5)  # a background that is never quite dark
     read = float(rng.choice(READ))
     rate = floor + (peak - floor) * np.clip(clean + 0.5, 0, 1)
-    by_chance = "amplified" in how and rng.random() < how["amplified"]
-    even = np.exp(rng.uniform(*np.log(EVEN))) if by_chance else np.inf
-    counts = _amplified(rate, even, rng) + read * rng.standard_normal(rate.shape)
+    counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
     seen, mean = vst.forward(counts, 1.0, 0.0, read), vst.expected(rate, 1.0, 0.0, read)
     dark = 1 - vst.deviation(ndimage.gaussian_filter(seen, (0, AROUND, AROUND)), 1.0, 0.0, read)
     low, high = np.percentile(seen, [0.5, 99.5])
@@ -230,16 +226,6 @@ def _photons(
         lags = rng.uniform(0, SMEARED) * np.array([rng.random() < 1 / 3, 1.0])
         seen, told = mean + _smeared(seen - mean, lags), lags.reshape(2, 1, 1)
     return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, told
-
-
-def _amplified(rate: Array, even: float, rng: np.random.Generator) -> Array:
-    """Photons, each counted by a gamma-distributed amount of shape `even`, in units in which variance is the mean."""
-    if not np.isfinite(even):
-        return rng.poisson(rate)
-    excess = 1 + 1 / even
-    photons = rng.poisson(rate * excess)
-    summed: Array = rng.gamma(even * np.maximum(photons, 1)) * (photons > 0) / (even * excess)
-    return summed
 
 
 def _smeared(noise: Array, lags: Array) -> Array:

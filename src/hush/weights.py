@@ -203,12 +203,11 @@ def _noise(note: dict[str, Any]) -> str:
         return plain
     how = note["camera"]
     smeared = f", smeared in {how['smeared']:.0%} of those" if how.get("smeared") else ""
-    amplified = f", amplified by chance in {how['amplified']:.0%}" if how.get("amplified") else ""
     return (
         f"{plain}; in {how['shared']:.0%} of the patches neighbours share it, smoothed over up to {how['longest']:g} "
         "pixels; "
         f"{how['photons']:.0%} have photon noise of {how['least']:g} to {how['most']:g} photons at white, stabilised"
-        f"{smeared}{amplified}; in {how['lost']:.0%} some pixels are lost"
+        f"{smeared}; in {how['lost']:.0%} some pixels are lost"
     )
 
 

@@ -29,7 +29,7 @@ BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a mil
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
-TURNS = 2.7  # the same of the network on eight turned images
+TURNS, HEAVY = 2.7, 1.7  # the same of the network on eight turned images; times as long with weights of more arithmetic
 LEARNED = 5.0  # and of one that was trained on the image
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
@@ -246,7 +246,8 @@ class Auto(Seeing):
         if name == "bm3d":
             return float(BM3D * million)
         if name == "pretrained":
-            return float((TURNS if settings.get("tta") else TURNS / 8) * million)
+            heavy = HEAVY if settings.get("weights", "").endswith(weights.BEST) else 1.0
+            return float(heavy * (TURNS if settings.get("tta") else TURNS / 8) * million)
         return float(LEARNING[self.effort] + JUDGED + LEARNED * million)
 
     def _side(self, image: Image) -> int:
