@@ -110,14 +110,14 @@ class Classical(Seeing):
         self.check()
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
-        noisy, known, here = image, len(self.report_.channels), image.channels * image.samples()
+        known, here = len(self.report_.channels), image.channels * image.samples()
         if known != here:
             raise HushError(f"fit looked at {known} channels and colours, and the image has {here}")
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
         std = std if self.uncertain else None
-        works = [self._work(noisy, number, std is not None) for number in range(len(self.values_))]
-        clean = apply(noisy, works, self, out, info, done, std)
+        works = [self._work(image, number, std is not None) for number in range(len(self.values_))]
+        clean = apply(image, works, self, out, info, done, std)
         info |= {
             "method": self.method,
             "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),
@@ -127,13 +127,13 @@ class Classical(Seeing):
             "device": self.where[0],
             "precision": self.where[1],
             "peak_memory_mb": peak_memory_mb(),
-            "axes": noisy.axes,
+            "axes": image.axes,
             "ndim": self.ndim,
             "verdict": self.report_.verdict,
             "loss": [],
         }
         note = {"version": __version__, "method": self.method}
-        return Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)
+        return Result(clean.with_meta(hush=note), spread_of(image, std, note), info)
 
     def _works(self, image: Image) -> int:
         return 1 if self.joint_channels else image.channels
