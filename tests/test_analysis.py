@@ -19,8 +19,6 @@ from hush.simulate import epithelium
 @pytest.fixture(scope="module")
 def picture() -> np.ndarray:
     """Smooth, edges, and texture, 0 to 255."""
-    from skimage import data
-
     return data.camera().astype(np.float64)[::1, ::1]
 
 

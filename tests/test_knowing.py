@@ -97,6 +97,8 @@ def test_a_dark_picture_takes_the_pattern_off_and_leaves_the_brightness(tmp_path
         assert hush.rmse(result.image.data, truth) < 5
     with pytest.raises(HushError, match="dark image has shape"):
         model.fit(noisy[:50])
+    with pytest.raises(HushError, match="subtract it first, or take auto"):
+        hush.SSDN(dark=str(tmp_path / "dark.tif")).fit(noisy)
 
 
 def test_a_fit_for_grey_refuses_colours(grey: np.ndarray) -> None:

@@ -571,7 +571,7 @@ def test_weights_of_more_arithmetic_are_taken_where_they_are_asked_for_and_here(
     assert weights.suited(1, True, best=True) == "camera-fast"
 
 
-def test_weights_for_colours_refuse_other_images(tmp_path: Path, run: Run) -> None:
+def test_weights_for_colours_refuse_other_images() -> None:
     image = np.random.default_rng(0).normal(90, 9, (2, 40, 40)).astype(np.float32)
     for axes in ("CYX", "TYX"):
         model = registry.get("methods", "pretrained")(weights="colour-fast", noise="gaussian:sigma=9")

@@ -78,8 +78,7 @@ def apply(
     mix = _mix(settings, image)
     clean = np.empty(image.data.shape, image.data.dtype) if out is None else out
     if image.alpha and "S" in image.axes:  # opacity is no brightness: no method touches it
-        last = tuple(slice(-1, None) if a == "S" else slice(None) for a in image.axes)
-        clean[last] = image.data[last]
+        clean[image.colour(-1)] = image.data[image.colour(-1)]
     if image.data.dtype.kind == "b" and clean.dtype.kind == "b":
         warn(info, "the image has only two values: the result is cut at one half (--float keeps the fractions)")
     if 1 in (image.sizes["Y"], image.sizes["X"]) and image.data.size > 1:

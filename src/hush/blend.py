@@ -102,8 +102,7 @@ class Blend(Denoiser):
                     done(number * len(self.models) + turn + 1, len(frames) * len(self.models))
             clean[cut] = cast(mean, clean.dtype)
         if noisy.alpha and "S" in noisy.axes:
-            opacity = tuple(-1 if axis == "S" else slice(None) for axis in noisy.axes)
-            clean[opacity] = noisy.data[opacity]
+            clean[noisy.colour(-1)] = noisy.data[noisy.colour(-1)]
         info = infos[0] | {"warnings": [], "seconds": round(sum(one["seconds"] for one in infos), 3)}
         for text in dict.fromkeys(text for one in infos for text in one["warnings"]):
             warn(info, text)

@@ -112,7 +112,7 @@ class Classical(Seeing):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         known, here = len(self.report_.channels), image.channels * image.samples()
         if known != here:
-            raise HushError(f"fit looked at {known} channels and colours, and the image has {here}")
+            raise HushError(f"fit looked at {known} channels and colours, and the image has {here}: fit it anew")
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
         std = std if self.uncertain else None

@@ -119,6 +119,10 @@ class Image:
             return self.channels
         return self.sizes.get("S", 1) - (self.alpha if "S" in self.axes else 0)
 
+    def colour(self, number: int) -> tuple[int | slice, ...]:
+        """Return where a colour sample stands in the array; -1 is opacity, where there is some."""
+        return tuple(number if axis == "S" else slice(None) for axis in self.axes)
+
     def planes(self, ndim: int = 2, joint_channels: bool = False) -> Iterator[Plane]:
         """Cut the image into what a network sees at once.
 

@@ -86,14 +86,14 @@ class Seeing(Knowing):
         if seen.axes == noisy.axes:
             result = self.run_seen(seen, clean, done, std)
             return replace(result, image=replace(result.image, data=clean))
-        first, *others = (_sample(noisy, number) for number in range(noisy.samples()))
+        first, *others = (noisy.colour(number) for number in range(noisy.samples()))
         with self._grey():
             result = self.run_seen(seen, clean[first], done, None if std is None else std[first])
         for array in [clean] if std is None else [clean, std]:
             for other in others:
                 array[other] = array[first]
         if noisy.alpha:
-            clean[_sample(noisy, -1)] = noisy.data[_sample(noisy, -1)]
+            clean[noisy.colour(-1)] = noisy.data[noisy.colour(-1)]
         spread = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
         coloured = replace(noisy, data=clean, meta=result.image.meta)
         return Result(coloured, spread, result.info | {"axes": noisy.axes})
@@ -127,9 +127,4 @@ def one_colour(image: Image) -> Image:
         first, *others = plane.view(image.data)
         if not all(np.array_equal(first, other, equal_nan=first.dtype.kind == "f") for other in others):
             return image
-    return replace(image, data=image.data[_sample(image, 0)], axes=image.axes.replace("S", ""))
-
-
-def _sample(image: Image, number: int) -> tuple[int | slice, ...]:
-    """Where a colour stands in an image's array."""
-    return tuple(number if axis == "S" else slice(None) for axis in image.axes)
+    return replace(image, data=image.data[image.colour(0)], axes=image.axes.replace("S", ""))

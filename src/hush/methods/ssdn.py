@@ -65,7 +65,9 @@ class SSDN(Knowing, NetDenoiser):
 
     Parameters
     ----------
-    noise, gain, offset, read_noise, dark : see `hush.knowing.Knowing`
+    noise, gain, offset, read_noise : see `hush.knowing.Knowing`
+    dark : None
+        It takes no pattern off.
         What is not said is found out by `hush.analyze`.
     parameter : {"known", "global", "variable", "fitted"}
         The noise's parameters are known; or learned, one for all images, beginning at those of `noise`; or
@@ -105,6 +107,7 @@ class SSDN(Knowing, NetDenoiser):
                "known, global, variable, fitted")  # fmt: skip
         demand(self.covariance in ("full", "diag", "mean"), "covariance", self.covariance, "full, diag, mean")
         demand("blind" in self.net, "net", self.net, "blindgrid, blindspot")
+        demand(self.dark is None, "dark", self.dark, "none: ssdn takes no pattern off; subtract it first, or take auto")
 
     @property
     def uncertain(self) -> bool:
