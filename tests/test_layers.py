@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "hush"
 # Top to bottom; within a line nobody imports anybody, except a folder's files their private neighbours.
 ROWS: list[set[str]] = [
     {"errors"},
-    {"image", "registry", "defects", "fluorescence"},
+    {"image", "registry", "defects", "photons", "fluorescence"},
     {"io", "metrics", "tiles", "masking", "nets", "noise", "vst", "vst_speckle", "collaborative", "risk", "kept"},
     {"stein", "machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood", "dataset", "weights"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hush import defects, noiselevel
+from hush import defects, noiselevel, photons
 from hush.errors import HushError
 from hush.image import Array, Image, as_image
 from hush.metrics import data_range
@@ -19,6 +19,7 @@ from hush.noisereport import ChannelNoise, NoiseReport, recommend, verdict
 
 PLANES = 8  # of a channel that are looked at
 WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
+PHOTONS = ("poisson", "poisson_gaussian")
 WRONG = 2.0  # factor between the variance that was said and the one found, from which on there is a doubt
 
 
@@ -117,9 +118,9 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     repaired, fraction, odd = defects.without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
-    photon = noiselevel.counted(planes, step)
-    if photon is not None:
-        return _photons(_fit(_pairs(planes, frames), None, None, None, 0), photon)
+    light = photons.counted(planes, step) or (photons.amplified(planes, low) if low is not None else None)
+    if light is not None:
+        return _few(light, _fit(_pairs(planes, frames), None, None, None, 0), high, step)
     pairs = _pairs(repaired, frames)
     points, line = _fit(pairs, low, high, step, fraction)
     if fraction and (not odd or line.a > line.error_a > 0):
@@ -132,8 +133,15 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     one = noiselevel.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
+    light = photons.above_dark(repaired if odd else planes, step, low is not None)
+    if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
+        return _few(light, (points, line), high, step)
+    if light is not None and one.white:
+        one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
     points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
     model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
+    if light is not None and one.white and light.sigma:
+        model = PoissonGaussian(light.gain, light.offset, light.sigma)
     return ChannelNoise(
         kind=one.kind,
         gain=model.gain if model else 0.0,
@@ -161,20 +169,24 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     )
 
 
-def _photons(fitted: tuple[_blocks.Points, _blocks.Line], photon: float) -> ChannelNoise:
-    """Single photons, counted: what one counts is known for certain."""
+def _few(
+    light: photons.Photons, fitted: tuple[_blocks.Points, _blocks.Line], high: float | None, step: float | None
+) -> ChannelNoise:
+    """Few photons, and nothing else: what is known of them does not come from flat blocks."""
     points, line = fitted
-    level = float(np.sqrt(photon * max(line.middle, 0.0)))
+    a, b = light.line
+    level = float(np.sqrt(max(a * line.middle + b, 0.0)))
     ones = zip(points.mean, points.variance, np.ones_like(points.mean), strict=True)
     return ChannelNoise(
-        kind="poisson",
-        gain=photon,
-        offset=0.0,
-        sigma=0.0,
-        a=photon,
-        b=0.0,
-        interval={"a": (photon, photon), "level": (level, level)},
-        quantisation=photon,
+        kind=light.kind,
+        gain=light.gain,
+        offset=light.offset,
+        sigma=light.sigma,
+        a=a,
+        b=b,
+        interval={"a": (a, a), "level": (level, level)},
+        clipped_high=high,
+        quantisation=step,
         middle=line.middle,
         points=tuple((float(mean), float(variance), float(weight)) for mean, variance, weight in ones),
         flat=points.flat,

@@ -22,8 +22,6 @@ STRONG = 0.25  # score beyond which high frequencies do not tell the level; whit
 # development images the last two call none noisy, and the first five
 LIKELY, CERTAIN, PLAIN = (1.6, 1.5, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
 MUCH = 0.04  # of the extent
-FEW, COUNTS = 3.0, 3  # photons a pixel in the mean, and values, of an image that may hold nothing but photons
-LIKE = (0.9, 1.12)  # power of what is finest, in units of theirs: development images have .98 to 1.03, clean ones 0.3
 BELOW, ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
 
 
@@ -105,37 +103,6 @@ def find(
         f"--noise correlated:sigma={level:.3g},length=0.7"
     )
     return dataclasses.replace(first, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, first.ends[1]), doubt=doubt)
-
-
-def counted(planes: Sequence[Floats], step: float | None) -> float | None:
-    """Return what a photon counts, where pixels hold few of them and nothing else: the step between values.
-
-    The squares of what is finest in an image are then its values times that step, however dark the image is and
-    whatever it shows; what is clean has far less there. Flat blocks tell little where most pixels are zero.
-
-    Parameters
-    ----------
-    planes : sequence of array, shape (Y, X)
-    step : float or None
-        Between values.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> counted([25.0 * rng.poisson(0.1, (99, 99))], 25.0), counted([np.eye(99) + np.eye(99)[::-1]], 1.0)
-    (25.0, None)
-    """
-    values = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
-    if not step or values.min() != 0 or values.mean() > FEW * step or len(np.unique(values)) < COUNTS:
-        return None
-    square = total = 0.0
-    for plane in planes:
-        one, two, three, four = (np.asarray(plane[y : y - 1 or None, x : x - 1 or None], np.float64)
-                                 for y in (0, 1) for x in (0, 1))  # fmt: skip
-        fine = one - two - three + four
-        square += float(np.nansum(fine**2))
-        total += float(np.nansum(np.where(np.isnan(fine), np.nan, one + two + three + four)))
-    return step if LIKE[0] * step * total < square < LIKE[1] * step * total else None
 
 
 def _shared_level(

@@ -1,0 +1,103 @@
+"""Few photons amplified by chance: what one counts, and what only looks like them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage import data
+
+import hush
+from hush import photons
+from hush.fluorescence import fluorescence
+from hush.simulate import epithelium
+
+
+def scene(kind: str, seed: int = 3) -> np.ndarray:
+    """A picture from 0 to 1."""
+    made = (fluorescence if kind == "fluorescence" else epithelium)(256, seed=seed).astype(np.float64)
+    return np.asarray((made - made.min()) / np.ptp(made))
+
+
+def amplified(light: np.ndarray, gain: float, even: float, seed: int = 0) -> np.ndarray:
+    """Each photon a gamma-distributed amount of shape `even`; variance is mean times gain."""
+    rng = np.random.default_rng(seed)
+    count = rng.poisson(light / gain * (1 + 1 / even))
+    return np.asarray(rng.gamma(even * np.maximum(count, 1)) * (count > 0) * gain / (even + 1))
+
+
+def variance(noise: hush.noisereport.ChannelNoise, at: float) -> float:
+    return noise.a * at + noise.b
+
+
+@pytest.mark.parametrize("kind", ["cells", "fluorescence"])
+@pytest.mark.parametrize("even", [1.0, 4.0])
+@pytest.mark.parametrize("peak", [3, 12, 40])
+def test_no_light_is_no_clipping(kind: str, even: float, peak: int) -> None:
+    image = amplified(255 * (0.02 + 0.98 * scene(kind)), 255 / peak, even) + 50
+    noise = hush.analyze(image.astype(np.float32)).channels[0]
+    assert noise.model is not None
+    assert noise.model.gain == pytest.approx(255 / peak, rel=0.08)  # type: ignore[attr-defined]
+    assert noise.offset == pytest.approx(50, abs=0.2 * 255 / peak)
+    assert (noise.impulse_fraction, noise.clipped_low, noise.white) == (0, None, True)
+
+
+@pytest.mark.parametrize("kind", ["cells", "fluorescence"])
+@pytest.mark.parametrize("gain", [4.0, 20.0])
+def test_pedestal_and_electronics_of_a_confocal_microscope(kind: str, gain: float) -> None:
+    light = amplified(200 * scene(kind), gain, 3)
+    image = light + 10.3 + 0.5 * np.random.default_rng(1).standard_normal(light.shape)
+    noise = hush.analyze(np.rint(image).clip(0, 255).astype(np.uint8)).channels[0]
+    assert noise.gain == pytest.approx(gain, rel=0.1)  # the brightest are clipped
+    assert variance(noise, 10.3) == pytest.approx(0.25, abs=0.15 * gain)
+    assert noise.offset == pytest.approx(10.3, abs=0.25)
+
+
+def test_an_image_that_is_nearly_all_dark() -> None:
+    """Flat blocks hold nothing but what electronics make; the little light there is has noise of its own."""
+    light = np.zeros((384, 384))
+    light[40:90, 60:120] = 200 * scene("cells")[100:150, 100:160]
+    image = amplified(light, 20, 4) + np.random.default_rng(2).normal(5, 0.5, light.shape)
+    noise = hush.analyze(np.rint(image).astype(np.uint8)).channels[0]
+    assert noise.kind == "poisson_gaussian"
+    assert noise.gain == pytest.approx(20, rel=0.12)
+    clean, noisy = light + 5, np.rint(image).astype(np.float32)
+    got = hush.psnr(hush.denoise(noisy).data, clean, 255)
+    assert got > hush.psnr(noisy, clean, 255) + 9
+
+
+def test_missing_values_are_not_counted() -> None:
+    image = amplified(255 * (0.02 + scene("cells")), 60, 2)
+    whole = photons.amplified([image], 0.0)
+    image[::17, 5::13] = np.nan
+    image[:30, :50] = np.nan
+    holey = photons.amplified([image], 0.0)
+    assert whole is not None
+    assert holey is not None
+    assert holey.gain == pytest.approx(whole.gain, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["cells", "fluorescence", "camera", "page", "coins"])
+@pytest.mark.parametrize("noise", ["none", "cut", "cut more", "speckle", "rician", "lost", "salt"])
+def test_what_only_looks_like_few_photons(kind: str, noise: str) -> None:
+    clean = 200 * (scene(kind) if kind in ("cells", "fluorescence") else getattr(data, kind)() / 255.0)
+    clean = (clean - np.percentile(clean, 5)).clip(0)
+    rng = np.random.default_rng(4)
+    one, two = rng.standard_normal((2, *clean.shape))
+    image = {
+        "none": clean,
+        "cut": clean + 20 * one,
+        "cut more": clean - 20 + 20 * one,
+        "speckle": clean * (1 + 0.3 * one),
+        "rician": np.hypot(clean + 20 * one, 20 * two) * (clean > 10),
+        "lost": clean * (rng.random(clean.shape) > 0.05),
+        "salt": np.where(rng.random(clean.shape) < 0.05, 255, clean),
+    }[noise].clip(0, 255)
+    assert photons.amplified([image], 0.0) is None
+    assert photons.above_dark([image], None, True) is None
+    assert photons.above_dark([np.rint(image)], 1.0, True) is None
+
+
+def test_many_photons_are_left_to_flat_blocks() -> None:
+    image = np.random.default_rng(5).poisson(100 + 900 * scene("cells")).astype(np.float64)
+    assert photons.above_dark([image], 1.0, False) is None
+    assert hush.analyze(image.astype(np.uint16)).channels[0].gain == pytest.approx(1, rel=0.2)
