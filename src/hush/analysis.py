@@ -136,12 +136,14 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     light = photons.above_dark(repaired if odd else planes, step, low is not None)
     if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
         return _few(light, (points, line), high, step)
-    if light is not None and one.white:
+    light = light if one.white else None
+    if light is not None:
         one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
     points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
     model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
-    if light is not None and one.white and light.sigma:
+    if light is not None and light.sigma:
         model = PoissonGaussian(light.gain, light.offset, light.sigma)
+    interval = {"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends}
     return ChannelNoise(
         kind=one.kind,
         gain=model.gain if model else 0.0,
@@ -149,7 +151,7 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         sigma=model.sigma if model and one.kind not in ("speckle", "rician") else one.sigma,
         a=one.a,
         b=one.b,
-        interval={"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends},
+        interval=light.interval(line.middle) if light else interval,
         white=one.white,
         lags={f"{y},{x}": round(value, 3) for (y, x), value in one.lags.items() if (y, x) != (0, 0)},
         mask=None if one.white else _mask(one.lags),
@@ -175,7 +177,6 @@ def _few(
     """Few photons, and nothing else: what is known of them does not come from flat blocks."""
     points, line = fitted
     a, b = light.line
-    level = float(np.sqrt(max(a * line.middle + b, 0.0)))
     ones = zip(points.mean, points.variance, np.ones_like(points.mean), strict=True)
     return ChannelNoise(
         kind=light.kind,
@@ -184,7 +185,7 @@ def _few(
         sigma=light.sigma,
         a=a,
         b=b,
-        interval={"a": (a, a), "level": (level, level)},
+        interval=light.interval(line.middle),
         clipped_high=high,
         quantisation=step,
         middle=line.middle,
@@ -273,7 +274,7 @@ def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     a = float(variance[1, 0] - variance[0, 0])
     b = float(variance[0, 0]) - a * found.middle
     gain = float(getattr(model, "gain", 0.0))
-    kind = type(model).__module__.rpartition(".")[2]
+    kind = type(model).__module__.rpartition(".")[2].replace("amplified", "poisson_gaussian")
     kind = kind if kind in ("gaussian", "poisson", "poisson_gaussian", "speckle", "rician") else "gaussian"
     level = float(np.sqrt(max(float(variance[0, 0]), 0.0)))
     sigma = float(values.get("sigma", 0.0 if gain else level) or 0.0)
