@@ -40,7 +40,7 @@ class Photons:
     offset, sigma : float
         Mean and standard deviation of a pixel without light.
     error : float
-        Of the gain, as a share of it: what holds the true one in about 95 of 100 development images.
+        Of the gain, as a share of it: what holds the true one in about 95 of 100 simulated micrographs.
     """
 
     gain: float
@@ -170,8 +170,10 @@ def _gain(planes: Sequence[Floats], offset: float, variance: float, octaves: int
     if not (square > 0 and total > 0) or total > 4 * MEAN * square / total * sum(plane.size for plane in above):
         return None
     known = [np.nan_to_num(plane) for plane in above]
-    bright = sum(float((plane * ndimage.uniform_filter(plane, SIDES[0])).sum()) for plane in known)
-    lit = bright / sum(float(plane.sum()) for plane in known)  # brightness where the light is
+    # brightness where the light is
+    lit = sum(float((plane * ndimage.uniform_filter(plane, SIDES[0])).sum()) for plane in known) / (total / 4)
+    if lit <= 0:
+        return None
     side = int(np.clip(np.sqrt(SEEN * square / total / lit), *SIDES))
     around = [ndimage.uniform_filter(plane, side) for plane in known]
     top = max(float(each.max()) for each in around)
