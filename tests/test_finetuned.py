@@ -1,0 +1,84 @@
+"""Weights that come trained, trained further on the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage import data
+
+import hush
+from hush import risk
+from hush.errors import HushError, HushWarning
+from hush.image import Image
+from hush.methods.finetuned import LOST, STEPS, Finetuned
+from hush.methods.pretrained import Pretrained
+
+
+@pytest.fixture(scope="module")
+def bricks() -> tuple[np.ndarray, np.ndarray]:
+    """A texture that no weights have seen, and a photon image of it."""
+    clean = data.brick()[:192, :192].astype(np.float32)  # type: ignore[no-untyped-call]
+    return clean, np.random.default_rng(0).poisson(clean / 10).astype(np.float32) * 10
+
+
+def tuned(**settings: object) -> Finetuned:
+    return Finetuned(**{"best": False, "steps": 3, "patch": 32, **settings})  # type: ignore[arg-type]
+
+
+def test_it_learns_what_repeats(bricks: tuple[np.ndarray, np.ndarray]) -> None:
+    clean, noisy = bricks
+    before = hush.psnr(Pretrained(weights="camera-fast").fit(noisy).denoise(noisy).data, clean, 255)
+    model = tuned(steps=40, patch=96, learning_rate=1e-4).fit(noisy)
+    result = model.run(Image(noisy, "YX"))
+    assert hush.psnr(result.image.data, clean, 255) > before + 0.05
+    assert result.info["steps"] == 40
+    assert tuned(steps=None).expectation([]).endswith(f"{STEPS} steps more")
+
+
+def test_same_seed_same_bytes_and_shipped_weights_stay(bricks: tuple[np.ndarray, np.ndarray]) -> None:
+    noisy = bricks[1]
+    shipped = Pretrained(weights="camera-fast").fit(noisy)
+    before = shipped.denoise(noisy).data
+    one, two, other = (tuned(seed=seed).fit(noisy).denoise(noisy).data for seed in (0, 0, 1))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, before)
+    assert np.array_equal(shipped.denoise(noisy).data, before)
+
+
+@pytest.mark.parametrize("mask", [None, "1x3"])
+def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None) -> None:
+    rng = np.random.default_rng(0)
+    model = tuned().fit(rng.normal(100, 9, (64, 64)).astype(np.float32))
+    noise = model.report_.channels[0]
+    object.__setattr__(noise, "mask", mask)
+    planes = rng.normal(0, 1, (1, 6, 64, 64)).astype(np.float32)
+    planes[:, LOST] = 0
+    planes[:, LOST, 5, :] = 1  # missing: what stands there was made up
+    seen, target, spread, where = model._hidden(planes, np.ones((1, 1, 64, 64), np.float32), rng)
+    assert 0.01 < where.mean() < 0.25
+    gone = seen[LOST] == 1
+    assert gone[where[0]].all()
+    assert gone.sum() > where.sum() * (2 if mask else 0.99)
+    assert not np.isclose(seen[0], target[0])[where[0]].any()
+    kept = ~gone
+    assert np.array_equal(seen[0][kept], target[0][kept])
+    assert where.sum() <= risk.footprint(mask).size * gone.sum()
+    assert (spread == 1).all()
+
+
+def test_only_weights_that_know_missing_pixels() -> None:
+    noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
+    with pytest.raises(HushError, match="know no missing pixels"):
+        tuned(weights="gaussian-fast").fit(noisy)
+    for wrong in ({"steps": 0}, {"learning_rate": 0.0}, {"batch": 0}, {"patch": 4}):
+        with pytest.raises(HushError, match=next(iter(wrong))):
+            tuned(**wrong).fit(noisy)
+
+
+def test_missing_values_stay_missing_and_do_not_spread(bricks: tuple[np.ndarray, np.ndarray]) -> None:
+    noisy = bricks[1].copy()
+    noisy[40:44, 50:55] = np.nan
+    with pytest.warns(HushWarning, match="20 pixels are NaN"):
+        clean = tuned().fit(noisy).denoise(noisy).data
+    assert np.array_equal(np.isnan(clean), np.isnan(noisy))
