@@ -7,7 +7,6 @@ import pytest
 from skimage import data
 
 import hush
-from hush import risk
 from hush.errors import HushError, HushWarning
 from hush.image import Image
 from hush.methods.finetuned import LOST, STEPS, Finetuned
@@ -63,7 +62,6 @@ def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None) -> None:
     assert not np.isclose(seen[0], target[0])[where[0]].any()
     kept = ~gone
     assert np.array_equal(seen[0][kept], target[0][kept])
-    assert where.sum() <= risk.footprint(mask).size * gone.sum()
     assert (spread == 1).all()
 
 

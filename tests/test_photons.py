@@ -9,6 +9,7 @@ from skimage import data
 import hush
 from hush import photons
 from hush.fluorescence import fluorescence
+from hush.noise.amplified import Amplified
 from hush.simulate import epithelium
 
 
@@ -20,9 +21,7 @@ def scene(kind: str, seed: int = 3) -> np.ndarray:
 
 def amplified(light: np.ndarray, gain: float, even: float, seed: int = 0) -> np.ndarray:
     """Each photon a gamma-distributed amount of shape `even`; variance is mean times gain."""
-    rng = np.random.default_rng(seed)
-    count = rng.poisson(light / gain * (1 + 1 / even))
-    return np.asarray(rng.gamma(even * np.maximum(count, 1)) * (count > 0) * gain / (even + 1))
+    return np.asarray(Amplified(gain, excess=1 + 1 / even).sample(light, np.random.default_rng(seed)))
 
 
 def variance(noise: hush.noisereport.ChannelNoise, at: float) -> float:

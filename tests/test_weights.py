@@ -119,6 +119,21 @@ def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: 
     assert float(made.x[:, 2].abs().max()) < 0.1
 
 
+def test_few_photons_may_be_amplified_by_chance(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraindata, "READ", (0.0,))
+    camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 1.0, "most": 1.0}
+    settings = pretrain.recipe_of(str(recipe)) | {"camera": camera}
+    clean, dark, away = torch.full((40, 1, 96, 96), 0.5), [], []
+    for share, least, most in ((0.0, 1, 12), (1.0, 3000, 9216)):
+        made = pretraindata.shown(clean, settings | {"amplified": share}, torch.Generator().manual_seed(0))
+        seen, target, level = made.x[:, 0], made.target[:, 0], made.level[:, 0]
+        assert all(least < one.unique().numel() < most for one in seen)  # photons alike, or each of any amount
+        dark.append(float((seen == seen.amin((1, 2), keepdim=True)).float().mean()))
+        away.append(float(((seen - target) / level).std()))
+    assert 0.4 * dark[0] < dark[1] < 0.8 * dark[0]  # more photons, each of less: fewer pixels are without
+    assert away[1] == pytest.approx(away[0], rel=0.15)  # of one variance before stabilising
+
+
 def test_few_photons_may_be_smeared_along_rows(recipe: Path) -> None:
     camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 20.0, "smeared": 1.0}
     made = pretraindata.shown(

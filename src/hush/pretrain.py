@@ -29,7 +29,7 @@ from hush.pretraindata import mixture, shown, views_of
 from hush.train import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
-OWN = ("batch", "patch", "power")  # what a cycle may have of its own
+OWN = ("batch", "patch", "power", "amplified")  # what a cycle may have of its own
 LARGE = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
 
 
@@ -83,10 +83,11 @@ def pretrain(
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
-    zero; it may have a `batch`, a `patch` and a `power` of its own, and a data set a share for each. A recipe to which
-    a cycle was added goes on from a state that was kept. A recipe may `begin` with other weights; what the network is
-    told beyond those is ignored at first, the residual blocks that it has more add nothing at first, and one for
-    colours begins with what those do to the mean of the colours.
+    zero; it may have a `batch`, a `patch` and a `power` of its own, and a share of its photon noise that is
+    `amplified` by chance; a data set may have a share for each. A recipe to which a cycle was added goes on from a
+    state that was kept. A recipe may `begin` with other weights; what the network is told beyond those is ignored at
+    first, the residual blocks that it has more add nothing at first, and one for colours begins with what those do to
+    the mean of the colours.
 
     Parameters
     ----------

@@ -19,12 +19,14 @@ from hush import risk, vst
 from hush.dataset import pictures
 from hush.errors import HushError
 from hush.image import Array
+from hush.noise.amplified import Amplified
 from hush.patches import Batch, Patches, Scale
 from hush.photograph import PEAK, photograph
 from hush.stabilise import AROUND
 
 REACH = 4  # pixels over which neighbours may share noise
 SMEARED = 0.2  # correlation up to which noise by few photons is smeared
+EXCESS = (1.15, 2.5)  # of amplified photons: photomultipliers have less than EMCCDs, which have 2
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
@@ -126,7 +128,7 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     for k, share in enumerate(kind[:, 0].tolist()):
         patch = clean[k].cpu().numpy()
         if share >= 1 - how["photons"]:
-            made = _photons(patch, how, recipe["sigma"][1], numbers)
+            made = _photons(patch, how | {"amplified": recipe.get("amplified", 0.0)}, recipe["sigma"][1], numbers)
             for whole, one in zip((noisy, target, level, told, dark, shared), made, strict=True):
                 whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
     lost = torch.zeros_like(clean[:, :1])
@@ -203,7 +205,7 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
 def _photons(
     clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
 ) -> tuple[Array, Array, float, float, Array, Array]:
-    """A patch (C, Y, X) by few photons, stabilised.
+    """A patch (C, Y, X) by few photons, stabilised; in a share of the patches each was amplified by chance.
 
     Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation (2, 1, 1): in
     some patches slow electronics smear the noise along rows, or an optical filter both ways.
@@ -215,7 +217,10 @@ def _photons(
     floor = peak * 10 ** rng.uniform(-3, -0.5)  # a background that is never quite dark
     read = float(rng.choice(READ))
     rate = floor + (peak - floor) * np.clip(clean + 0.5, 0, 1)
-    counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
+    if how["amplified"] and rng.random() < how["amplified"]:  # their variance is the same, and the transform with it
+        counts = Amplified(1.0, sigma=read, excess=rng.uniform(*EXCESS)).sample(rate, rng)
+    else:
+        counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
     seen, mean = vst.forward(counts, 1.0, 0.0, read), vst.expected(rate, 1.0, 0.0, read)
     dark = 1 - vst.deviation(ndimage.gaussian_filter(seen, (0, AROUND, AROUND)), 1.0, 0.0, read)
     low, high = np.percentile(seen, [0.5, 99.5])

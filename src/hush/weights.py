@@ -184,6 +184,7 @@ def _steps(cycles: Sequence[dict[str, Any]]) -> str:
     said = []
     for one in cycles:
         more = f" (error over level to the power {one['power']})" if "power" in one else ""
+        more += f" ({one['amplified']:.0%} of photon noise amplified by chance)" if "amplified" in one else ""
         said.append(f"{one['steps']:,} steps of {one['batch']} x {one['patch']}²{more}")
     return ", then ".join(said)
 
