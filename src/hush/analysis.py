@@ -118,9 +118,15 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     repaired, fraction, odd = defects.without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
-    light = photons.counted(planes, step) or (photons.amplified(planes, low) if low is not None else None)
-    if light is not None:
-        return _few(light, _fit(_pairs(planes, frames), None, None, None, 0), high, step)
+    light = photons.counted(planes, step)
+    if light is not None or low is not None:
+        points, line = _fit(_pairs(planes, frames), None, None, None, 0)
+        if light is not None:
+            return _few(light, points, line, high, step)
+        spectrum = _blocks.spectrum(points, line)
+        light = photons.amplified(planes, low, spectrum.shared) if low is not None else None
+        if light is not None:
+            return _few(light, points, line, high, step, spectrum.lags, noiselevel.is_white(spectrum))
     pairs = _pairs(repaired, frames)
     points, line = _fit(pairs, low, high, step, fraction)
     if fraction and (not odd or line.a > line.error_a > 0):
@@ -133,9 +139,9 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     one = noiselevel.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
-    light = photons.above_dark(repaired if odd else planes, step, low is not None)
+    light = photons.above_dark(repaired if odd else planes, step, low is not None, one.shared)
     if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
-        return _few(light, (points, line), high, step)
+        return _few(light, points, line, high, step, one.lags, one.white)
     light = light if one.white else None
     if light is not None:
         one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
@@ -153,7 +159,7 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         b=one.b,
         interval=light.interval(line.middle) if light else interval,
         white=one.white,
-        lags={f"{y},{x}": round(value, 3) for (y, x), value in one.lags.items() if (y, x) != (0, 0)},
+        lags=_named(one.lags),
         mask=None if one.white else _mask(one.lags),
         impulse_fraction=fraction,
         impulse_values=odd,
@@ -172,10 +178,15 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
 
 
 def _few(
-    light: photons.Photons, fitted: tuple[_blocks.Points, _blocks.Line], high: float | None, step: float | None
+    light: photons.Photons,
+    points: _blocks.Points,
+    line: _blocks.Line,
+    high: float | None,
+    step: float | None,
+    lags: dict[tuple[int, int], float] | None = None,
+    white: bool = True,
 ) -> ChannelNoise:
-    """Few photons, and nothing else: what is known of them does not come from flat blocks."""
-    points, line = fitted
+    """Few photons, and nothing else: what is known of them does not come from flat blocks, but how they are smeared."""
     a, b = light.line
     ones = zip(points.mean, points.variance, np.ones_like(points.mean), strict=True)
     return ChannelNoise(
@@ -186,6 +197,9 @@ def _few(
         a=a,
         b=b,
         interval=light.interval(line.middle),
+        white=white,
+        lags=_named(lags or {}),
+        mask=None if white or not lags else _mask(lags),
         clipped_high=high,
         quantisation=step,
         middle=line.middle,
@@ -227,6 +241,10 @@ def _fit(
     filled = 1 - 0.8 * fraction  # where an impulse was repaired there is less noise
     points = dataclasses.replace(points, variance=np.maximum(points.variance / filled - lost, 0))
     return points, _blocks.line(points)
+
+
+def _named(lags: dict[tuple[int, int], float]) -> dict[str, float]:
+    return {f"{y},{x}": round(value, 3) for (y, x), value in lags.items() if (y, x) != (0, 0)}
 
 
 def _mask(lags: dict[tuple[int, int], float]) -> str:

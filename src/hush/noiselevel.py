@@ -42,6 +42,8 @@ class Level:
     white : bool
     lags : dict
         Correlation at (rows, columns) of distance.
+    shared : tuple of float
+        Along Y and X, as far as it is not texture's.
     doubt : str
         Why it may be wrong; empty where nothing speaks against it.
     """
@@ -56,6 +58,12 @@ class Level:
     white: bool
     lags: dict[tuple[int, int], float]
     doubt: str = ""
+    shared: tuple[float, float] = (0.0, 0.0)
+
+
+def is_white(spectrum: _blocks.Spectrum) -> bool:
+    """Whether neighbours share so little of the noise that most methods take no harm."""
+    return spectrum.score <= NOT_WHITE or spectrum.ratio <= 0  # less than nothing: the correlations say nothing
 
 
 def find(
@@ -83,13 +91,14 @@ def find(
     """
     kind, a, b, sigma = _kind(points, line, extent, step)
     spectrum = _blocks.spectrum(points, line)
-    white = spectrum.score <= NOT_WHITE or spectrum.ratio <= 0  # less than nothing: the correlations say nothing
-    scale = 1.0 if white else spectrum.ratio
+    white = is_white(spectrum)
+    scale = spectrum.ratio if not white or (spectrum.ratio > 1 and any(spectrum.shared)) else 1.0
     a, b, sigma = a * scale, b * scale, sigma * float(np.sqrt(scale))
     scaled = _scaled(points, line, scale)
     ends = np.sqrt(np.maximum(scale * (line.level + np.array([-1, 1]) * line.error_level), 0))
     ends[0] /= 1 + min(MOST_TEXTURE, TEXTURE / max(points.flat, 1e-9) ** 2)
-    first = Level(kind, a, b, sigma, *scaled, (float(ends[0]), float(ends[1])), white, spectrum.lags)
+    both = float(ends[0]), float(ends[1])
+    first = Level(kind, a, b, sigma, *scaled, both, white, spectrum.lags, shared=spectrum.shared)
     if spectrum.score <= STRONG and kind != "none":
         return first
     found = _shared_level(pairs, points, line, cut, step, extent, first)

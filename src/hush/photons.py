@@ -92,7 +92,7 @@ def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
     return Photons(step, 0.0, 0.0, EXACT) if LIKE[0] * step * total < square < LIKE[1] * step * total else None
 
 
-def amplified(planes: Sequence[Floats], low: float) -> Photons | None:
+def amplified(planes: Sequence[Floats], low: float, shared: tuple[float, float] = (0.0, 0.0)) -> Photons | None:
     """Return the noise of few photons that were amplified by chance, where many pixels without any show the same.
 
     A photomultiplier or an EMCCD makes of each photon what it likes: values have no step, and photons that did not come
@@ -105,6 +105,8 @@ def amplified(planes: Sequence[Floats], low: float) -> Photons | None:
     planes : sequence of array, shape (Y, X)
     low : float
         The lowest value.
+    shared : tuple of float
+        Correlation of the noise of neighbours along Y and X, where electronics are slow.
 
     Returns
     -------
@@ -119,11 +121,13 @@ def amplified(planes: Sequence[Floats], low: float) -> Photons | None:
     40.0
     >>> amplified([rng.normal(10 * light, 20).clip(0)], 0.0)
     """
-    gain = _gain(planes, low, 0.0, RANGE[1])
+    gain = _gain(planes, low, 0.0, RANGE[1], shared)
     return None if gain is None else Photons(gain, low, 0.0)
 
 
-def above_dark(planes: Sequence[Floats], step: float | None, cut: bool) -> Photons | None:
+def above_dark(
+    planes: Sequence[Floats], step: float | None, cut: bool, shared: tuple[float, float] = (0.0, 0.0)
+) -> Photons | None:
     """Return the noise of few photons where a pixel without light has noise of its own, which the darkest squares show.
 
     Parameters
@@ -133,6 +137,8 @@ def above_dark(planes: Sequence[Floats], step: float | None, cut: bool) -> Photo
         Between values.
     cut : bool
         Whether the lowest values may be cut off.
+    shared : tuple of float
+        As of `amplified`.
 
     Returns
     -------
@@ -152,7 +158,7 @@ def above_dark(planes: Sequence[Floats], step: float | None, cut: bool) -> Photo
     if not dark.size:
         return None
     middle, power = float(dark.mean()), float(dark.var())
-    gain = _gain(planes, middle, power, RANGE[cut])
+    gain = _gain(planes, middle, power, RANGE[cut], shared)
     if gain is None or power > DARK * gain**2:
         return None
     rounding = step**2 / 12 if step else 0.0
@@ -163,7 +169,9 @@ def above_dark(planes: Sequence[Floats], step: float | None, cut: bool) -> Photo
     return Photons(gain, offset, float(np.sqrt(max(variance - rounding, 0.0))))
 
 
-def _gain(planes: Sequence[Floats], offset: float, variance: float, octaves: int) -> float | None:
+def _gain(
+    planes: Sequence[Floats], offset: float, variance: float, octaves: int, shared: tuple[float, float]
+) -> float | None:
     """What a photon counts, given mean and variance of a pixel without light; None if that differs with brightness."""
     above = [np.asarray(plane, np.float64) - offset for plane in planes]
     square, total = _sums(above, variance)
@@ -191,10 +199,11 @@ def _gain(planes: Sequence[Floats], offset: float, variance: float, octaves: int
     used = light & (photon * values > READ * 4 * variance * number)
     if used.sum() < octaves:
         return None
-    each, twice = squares[used] / values[used], far[used] / far_values[used]
+    kept = (1 - shared[0]) * (1 - shared[1])  # of the noise, in what is finest
+    each, twice = squares[used] / values[used] / kept, far[used] / far_values[used]
     if each.min() <= 0 or each.max() > EVEN * each.min() or np.median(twice / each) > ALIKE:
         return None
-    one, two = squares[used].sum() / values[used].sum(), far[used].sum() / far_values[used].sum()
+    one, two = squares[used].sum() / values[used].sum() / kept, far[used].sum() / far_values[used].sum()
     return float(one - (two - one) / (GROWTH - 1))  # less what is structure
 
 

@@ -30,6 +30,7 @@ BRIGHT = 0.3  # weight of brightness against number where blocks are split by it
 SAME = 0.005  # of the range of brightness, below which two are one
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
 SLOW = 5  # frequencies below u + v = 5 are not used for it
+LITTLE, DIAGONAL = 0.03, 0.015  # correlation from which on neighbours share noise, and along diagonals by chance
 TINY = 1e-100  # against division by zero; its square, too, is a number
 LINE_ERROR = 0.012  # of variance, systematic, added to the spread of the points
 
@@ -275,6 +276,16 @@ class Spectrum:
     lags: dict[tuple[int, int], float]
     score: float
     ratio: float
+
+    @property
+    def shared(self) -> tuple[float, float]:
+        """Correlation along Y and X that slow electronics or optics explain, and texture does not; or none.
+
+        The diagonal then has what the axes have together, or hardly anything is shared along one of them.
+        """
+        down, across = max(self.lags[1, 0], 0.0), max(self.lags[0, 1], 0.0)
+        alone = min(down, across) < LITTLE or self.lags[1, 1] < DIAGONAL + down * across
+        return (down, across) if self.score > LITTLE and alone else (0.0, 0.0)
 
 
 def spectrum(measured: Points, fitted: Line) -> Spectrum:
