@@ -190,12 +190,13 @@ class Pretrained(Classical):
         self.own_.append(own)
         if abs(own - 1) < NEAR:
             return 1.0
+        least, most = _possible(ways)
         if own < 1 and self.knows_missing and not all(way.noise.white for way in ways):
-            return own  # told how neighbours share the noise it is right, and what was found holds texture
+            return max(own, least)  # told how neighbours share the noise it is right, and what was found holds texture
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
-        most = self.options[-1] if any(way.noise.said for way in ways) else MOST
-        return float(min(np.clip(1.0, low, high), most))
+        most = min(most, self.options[-1] if any(way.noise.said for way in ways) else MOST)
+        return float(np.clip(np.clip(1.0, low, high), least, most))
 
     def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
         """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""
@@ -260,3 +261,14 @@ class Pretrained(Classical):
         """The network's output (B, channels, Y, X) as (C, Y, X) of this shape."""
         made: Array = y.float().cpu().numpy().reshape(-1, *y.shape[2:])[:, : shape[1], : shape[2]]
         return made
+
+
+def _possible(ways: Sequence[Stabiliser]) -> tuple[float, float]:
+    """Multiples of the level that the analysis holds possible; all, where it was said or the noise is speckle."""
+    least, most = 1.0, 1.0
+    for noise in (way.noise for way in ways):
+        ends = noise.interval.get("level")
+        if noise.said or noise.kind == "speckle" or ends is None or not noise.level > 0:
+            return 0.0, np.inf
+        least, most = min(least, ends[0] / noise.level), max(most, ends[1] / noise.level)
+    return least, most
