@@ -19,7 +19,7 @@ ROWS: list[set[str]] = [
     {"stein", "machine", "patches", "train", "noisereport", "noiselevel", "simulate", "peers", "tables"},
     {"checkpoint", "prediction", "analysis", "stabilise", "trainset", "likelihood", "dataset", "weights"},
     {"denoiser", "shown"},
-    {"apply", "judging", "photograph", "knowing"},
+    {"apply", "judging", "photograph", "knowing", "efforts"},
     {"trained", "fitting", "classical", "blend", "doubts", "pretraindata"},
     {"netdenoiser", "pretrain"},
     {"models"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -14,6 +13,7 @@ from hush import __version__, registry, weights
 from hush.blend import Blend, Candidate, Trial, choose
 from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
 from hush.doubts import doubts
+from hush.efforts import BUDGET, LEARNING, TURNS, budget, seconds
 from hush.errors import HushError
 from hush.image import Array, Image
 from hush.judging import WINDOW, judge, middle
@@ -25,12 +25,8 @@ from hush.photograph import eight_bits, everywhere, of_a_camera
 
 LOOK = 1024  # side of the window in which a result is looked at
 LARGE = 512  # and of the one on which methods are tried where there is time
-BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
-LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
-JUDGED = 4.0  # seconds more until what was trained is judged
-BM3D = 14.0  # seconds for a million pixels, on two cores
-TURNS, HEAVY = 2.7, 1.7  # the same of the network on eight turned images; times as long with weights of more arithmetic
-LEARNED = 5.0  # and of one that was trained on the image
+ENOUGH = 170**2  # pixels of an image from which weights that know nearly all can still learn
+NETWORKS, LIGHT = ("pretrained", "finetuned"), ("poisson", "poisson_gaussian")
 LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 AT_PEACE = (0.75, 1.35)  # and at which the network may be at peace with itself
 PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
@@ -49,8 +45,8 @@ class Auto(Seeing):
     ----------
     effort : {"fast", "balanced", "thorough"}
         About 2, 20 or 180 seconds for a million pixels on two cores. More time is spent on the mean over turned
-        images, on BM3D, on other weights, on Noise2Void trained on the image where it is small or the result is
-        doubted, and on SSDN.
+        images, on larger weights, on training them further on the image where it is grey and its noise a camera's,
+        on BM3D, on Noise2Void where the image is small or the result is doubted, and on SSDN.
     steps : int or None
         Training steps, where a network is trained.
     seconds : float or None
@@ -187,15 +183,28 @@ class Auto(Seeing):
             return name, settings, self._build(name, settings).fit(images)
         settings |= {"tta": self._turns(images[0]), "best": self.effort != "fast"}
         try:
-            return name, settings, self._build(name, settings).fit(images)
+            model = self._build(name, settings).fit(images)
+            if not self._learns(model, images[0]):
+                return name, settings, model
+            self.reason_ += ", trained further on the image"
+            return "finetuned", {"tta": True}, self._build("finetuned", {"tta": True}).fit(images)
         except HushError as error:  # weights are missing or damaged
             self.notes_.append(f"{error}; BM3D serves instead ('hush weights' shows what is here)")
             self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
 
+    def _learns(self, model: Denoiser, image: Image) -> bool:
+        """Whether the network is trained further: with time, on enough pixels, for a camera's noise that is white.
+
+        Development micrographs gain by it. White noise on photographs is left to the weights for that.
+        """
+        camera = weights.card(getattr(model, "taken_", "")).get("camera")
+        light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
+        return bool(self.effort != "fast" and camera and light and image.samples() == 1 and image.data.size >= ENOUGH)
+
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""
-        if model.method != "pretrained":
+        if model.method not in NETWORKS:
             return False
         odd = [scale for scale in getattr(model, "values_", []) if not LEVELS[0] < scale < LEVELS[1]]
         strange = [own for own in getattr(model, "own_", []) if not AT_PEACE[0] < own < AT_PEACE[1]]
@@ -214,47 +223,35 @@ class Auto(Seeing):
     def _others(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
         """What else is tried, as far as time goes: with little only where something speaks against the default."""
         learning = usual.method == "structn2v"  # from one image: what comes trained may be better, stripes or not
-        if self.ndim == 3 or (self.effort == "fast" and not doubted and not learning):
+        learned = usual.method == "finetuned" and self.effort == "balanced"  # which took the time
+        if self.ndim == 3 or ((self.effort == "fast" or learned) and not doubted and not learning):
             return []
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
         wanted: list[tuple[str, dict[str, Any]]] = [("pretrained", {})] if learning else []
+        if usual.method == "finetuned":
+            wanted.append(("pretrained", {"best": True, "tta": True}))
         wanted.append(("bm3d", {}))
         if self.effort != "fast":
             rival = weights.rival(image.samples(), getattr(usual, "taken_", ""), best=True)
-            if usual.method == "pretrained" and rival and not mask:
+            if usual.method in NETWORKS and rival and not mask:
                 wanted.append(("pretrained", {"weights": rival, "tta": True}))
             if doubted or not mask or self.effort == "thorough":
                 wanted.append(("structn2v", {"mask": mask, "tta": True}) if mask else ("n2v", {"tta": True}))
         if self.effort == "thorough" and not mask:
             wanted.append(("ssdn", {}))
-        left, found = self._budget(image, doubted), []
+        left, found = budget(self.effort, image, doubted), []
         for name, settings in wanted:
-            seconds = self._seconds(name, settings, image)
-            if seconds <= left and (name != usual.method or "weights" in settings):
+            needed = seconds(self.effort, name, settings, image)
+            if needed <= left and (name != usual.method or "weights" in settings):
                 found.append((name, settings))
-                left -= seconds
+                left -= needed
         return found
-
-    def _budget(self, image: Image, doubted: bool = False) -> float:
-        """Seconds for an image; where there is no haste a result that is doubted is worth twice as many."""
-        twice = 2 if doubted and self.effort != "fast" else 1
-        return float(twice * BUDGET[self.effort] * max(1.0, image.data.size / 1e6))
-
-    def _seconds(self, name: str, settings: dict[str, Any], image: Image) -> float:
-        """About how long a method takes for the whole image, and for its trial."""
-        million = image.data.size / 1e6 * 2 / (os.cpu_count() or 2)
-        if name == "bm3d":
-            return float(BM3D * million)
-        if name == "pretrained":
-            heavy = HEAVY if settings.get("weights", "").endswith(weights.BEST) else 1.0
-            return float(heavy * (TURNS if settings.get("tta") else TURNS / 8) * million)
-        return float(LEARNING[self.effort] + JUDGED + LEARNED * million)
 
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
         window = middle(image, LARGE)
-        both = self._seconds("bm3d", {}, image) + 2 * self._seconds("bm3d", {}, window)
-        return LARGE if self.effort != "fast" and both <= self._budget(image) else WINDOW
+        both = seconds(self.effort, "bm3d", {}, image) + 2 * seconds(self.effort, "bm3d", {}, window)
+        return LARGE if self.effort != "fast" and both <= budget(self.effort, image) else WINDOW
 
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
         """Build a method with what this one was told."""
@@ -313,7 +310,7 @@ class Auto(Seeing):
         if getattr(model, "blind", False):
             return []  # there is no level to compare with
         model = model.models[0] if isinstance(model, Blend) else model
-        level = float(np.median(getattr(model, "values_", [1.0]))) if model.method == "pretrained" else 1.0
+        level = float(np.median(getattr(model, "values_", [1.0]))) if model.method in NETWORKS else 1.0
         return doubts(noisy, clean, self.report_, level)
 
     def _checked(self, model: Denoiser, noisy: Image, result: Result) -> None:
