@@ -545,3 +545,15 @@ def test_of_a_photograph_there_is_no_deviation_unless_its_noise_is_said(tmp_path
     assert not (tmp_path / "b.png").exists()
     assert run(*said, "--noise", "gaussian:sigma=8")[0] == 0
     assert 0.5 < float(np.median(io.read(tmp_path / "u.tif").data)) < 8
+
+
+def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: np.ndarray) -> None:
+    dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
+    model = hush.Auto(effort="balanced", steps=3).fit(dim)
+    assert model.chosen_ is not None
+    assert model.chosen_.method == "finetuned"
+    assert model.chosen_.settings["tta"]
+    assert "trained further on the image" in model.reason_
+    assert model.trials_ == []  # the time is spent
+    assert hush.Auto(steps=3).fit(dim).chosen_.method == "pretrained"  # type: ignore[union-attr]
+    assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"  # type: ignore[union-attr]

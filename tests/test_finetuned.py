@@ -45,12 +45,13 @@ def test_same_seed_same_bytes_and_shipped_weights_stay(bricks: tuple[np.ndarray,
     assert np.array_equal(shipped.denoise(noisy).data, before)
 
 
-@pytest.mark.parametrize("mask", [None, "1x3"])
-def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None) -> None:
+@pytest.mark.parametrize(("mask", "lags"), [(None, {}), ("1x3", {}), (None, {"0,1": 0.05, "1,0": 0.01})])
+def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None, lags: dict[str, float]) -> None:
     rng = np.random.default_rng(0)
     model = tuned().fit(rng.normal(100, 9, (64, 64)).astype(np.float32))
     noise = model.report_.channels[0]
     object.__setattr__(noise, "mask", mask)
+    object.__setattr__(noise, "lags", lags)
     planes = rng.normal(0, 1, (1, 6, 64, 64)).astype(np.float32)
     planes[:, LOST] = 0
     planes[:, LOST, 5, :] = 1  # missing: what stands there was made up
@@ -58,7 +59,9 @@ def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None) -> None:
     assert 0.01 < where.mean() < 0.25
     gone = seen[LOST] == 1
     assert gone[where[0]].all()
-    assert gone.sum() > where.sum() * (2 if mask else 0.99)
+    assert gone.sum() > where.sum() * (2 if mask or lags else 0.99)
+    beside = (gone[:, 2:] | (where[0] == 0)[:, 1:-1]).all()  # what is right of a hidden pixel
+    assert bool(beside) == bool(mask or lags)
     assert not np.isclose(seen[0], target[0])[where[0]].any()
     kept = ~gone
     assert np.array_equal(seen[0][kept], target[0][kept])

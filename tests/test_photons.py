@@ -100,3 +100,17 @@ def test_many_photons_are_left_to_flat_blocks() -> None:
     image = np.random.default_rng(5).poisson(100 + 900 * scene("cells")).astype(np.float64)
     assert photons.above_dark([image], 1.0, False) is None
     assert hush.analyze(image.astype(np.uint16)).channels[0].gain == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["cells", "fluorescence"])
+@pytest.mark.parametrize(("offset", "lags"), [(0.0, (0.0, 0.12)), (4.0, (0.0, 0.08)), (4.0, (0.08, 0.12))])
+def test_photons_smeared_along_a_row_count_as_much(kind: str, offset: float, lags: tuple[float, float]) -> None:
+    """Slow electronics give a part of each pixel to the next: the finest has less noise than the image."""
+    image, left = amplified(200 * (0.01 + 0.99 * scene(kind)), 10, 3), 1.0
+    for axis, lag in enumerate(lags):
+        share = (1 - np.sqrt(1 - 4 * lag**2)) / max(2 * lag, 1e-9)
+        image = (image + share * np.roll(image, 1, axis)) / (1 + share)
+        left *= (1 + share**2) / (1 + share) ** 2
+    noise = hush.analyze((image + offset).astype(np.float32)).channels[0]
+    assert noise.gain == pytest.approx(10 * left, rel=0.1)
+    assert [noise.lags["1,0"], noise.lags["0,1"]] == pytest.approx(lags, abs=0.04)

@@ -184,7 +184,7 @@ class Auto(Seeing):
         settings |= {"tta": self._turns(images[0]), "best": self.effort != "fast"}
         try:
             model = self._build(name, settings).fit(images)
-            if not self._learns(model, images[0]):
+            if self.effort == "fast" or not self._learns(model, images[0]):
                 return name, settings, model
             self.reason_ += ", trained further on the image"
             return "finetuned", {"tta": True}, self._build("finetuned", {"tta": True}).fit(images)
@@ -194,13 +194,13 @@ class Auto(Seeing):
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
 
     def _learns(self, model: Denoiser, image: Image) -> bool:
-        """Whether the network is trained further: with time, on enough pixels, for a camera's noise that is white.
+        """Whether training further what comes trained is worth it: on enough pixels, for a camera's white noise.
 
         Development micrographs gain by it. White noise on photographs is left to the weights for that.
         """
         camera = weights.card(getattr(model, "taken_", "")).get("camera")
         light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
-        return bool(self.effort != "fast" and camera and light and image.samples() == 1 and image.data.size >= ENOUGH)
+        return bool(camera and light and image.samples() == 1 and image.data.size >= ENOUGH)
 
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""
@@ -228,7 +228,7 @@ class Auto(Seeing):
             return []
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
         wanted: list[tuple[str, dict[str, Any]]] = [("pretrained", {})] if learning else []
-        if usual.method == "finetuned":
+        if learned:
             wanted.append(("pretrained", {"best": True, "tta": True}))
         wanted.append(("bm3d", {}))
         if self.effort != "fast":

@@ -18,12 +18,14 @@ from hush.image import Array, Image
 from hush.judging import middle
 from hush.machine import body_precision, memory_format
 from hush.methods.pretrained import Pretrained
+from hush.noisereport import ChannelNoise
 from hush.patches import fill
 from hush.train import Schedule, Trainer
 
 STEPS = 150  # about 12 seconds on two cores
 KEPT = 0.5  # of what was learned: half way between what the weights were and what they became
 HIDDEN = 0.2  # share of a patch's pixels: few of them say little a step
+SHARED = 0.03  # correlation from which on neighbours are hidden as well
 TOLD, LOST = 1, 3  # which of the planes that a network sees tell the level, and the pixels that are missing
 LOOKED, WINDOW = 4, 1024  # planes that are learned from, and the side of what is cut out of them
 
@@ -142,7 +144,7 @@ class Finetuned(Pretrained):
     def _hidden(self, x: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """A random patch with pixels hidden; what stood there, and where that is, (1, Y, X)."""
         x = self._cut(x[int(rng.integers(len(x)))], rng)
-        mask = next((noise.mask for noise in self.report_.channels if noise.mask), None)
+        mask = next((mask for mask in map(_beside, self.report_.channels) if mask), None)
         where = rng.random(x.shape[1:]) < HIDDEN / risk.footprint(mask).sum()
         gone = risk.with_neighbours(where, mask) if mask else where
         where &= x[LOST] == 0
@@ -168,3 +170,10 @@ class Finetuned(Pretrained):
         """Denoise an image; ``info`` says how many steps were trained."""
         result = super().run_seen(image, out, done, std)
         return replace(result, info=result.info | {"steps": getattr(self, "trained_", 0)})
+
+
+def _beside(noise: ChannelNoise) -> str | None:
+    """Neighbours that share some of the noise, which tell of a hidden pixel's, even where it passes for white."""
+    down, across = (noise.lags.get(key, 0.0) > SHARED for key in ("1,0", "0,1"))
+    little = "010,111,010" if down and across else "3x1" if down else "1x3" if across else None
+    return noise.mask or little
