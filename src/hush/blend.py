@@ -113,8 +113,8 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
     """Return what is surely better than the first of several methods, or it; and why, if another was taken.
 
     One method takes its place if its risk is lower by two standard errors; none that is `flattered`. Then all are
-    weighed: means of methods that err in different ways err less than each. A mean is taken if its risk is lower by two
-    standard errors of the difference.
+    weighed: means of methods that err in different ways err less than each, what is flattered with its usual share at
+    most. A mean is taken if its risk is lower by two standard errors of the difference.
 
     Parameters
     ----------
@@ -153,7 +153,8 @@ def _against(better: Trial, worse: Trial) -> str:
 def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     """The mean of several methods that is best, as far as can be told; None where it is the first alone."""
     parts = [one.stein for one in known if one.stein is not None]
-    kept = [(one, share) for one, share in zip(known, weigh(parts), strict=True) if share >= LEAST]
+    most = [1.0, *(OTHERS if one.flattered else 1.0 for one in known[1:])]
+    kept = [(one, share) for one, share in zip(known, weigh(parts, most), strict=True) if share >= LEAST]
     if len(kept) < 2 or kept[0][0] is not known[0]:
         return None
     shares = [float(share / sum(share for _, share in kept)) for _, share in kept]
@@ -165,7 +166,7 @@ def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     return Candidate(Trial(model.method, {"shares": named}, stein.risk), model, stein)
 
 
-def weigh(parts: Sequence[Stein]) -> Array:
+def weigh(parts: Sequence[Stein], most: Sequence[float] | None = None) -> Array:
     """Return the shares, together 1, with which the mean of methods has the lowest estimated risk.
 
     The fewer pixels there are to tell by, the nearer they stay to what is usual: nearly all for the first.
@@ -174,6 +175,8 @@ def weigh(parts: Sequence[Stein]) -> Array:
     ----------
     parts : sequence of Stein
         Of the same noisy image.
+    most : sequence of float, optional
+        The most that each may have.
 
     Examples
     --------
@@ -192,7 +195,7 @@ def weigh(parts: Sequence[Stein]) -> Array:
         usual,
         jac=True,
         method="SLSQP",
-        bounds=[(0.0, 1.0)] * count,
+        bounds=[(0.0, limit) for limit in most or [1.0] * count],
         constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1, "jac": lambda shares: np.ones(count)},
         options={"ftol": 1e-12},
     ).x
