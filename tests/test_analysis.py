@@ -139,6 +139,28 @@ def test_photographs_hold_no_impulses() -> None:
     assert found(lost.astype(np.uint8)).impulse_fraction == pytest.approx(0.02, rel=0.1)
 
 
+def test_sharp_details_are_no_impulses_which_may_be_anywhere() -> None:
+    """Details lie where much else is; what is stuck or hit lies in quiet parts as well."""
+    from skimage import data
+
+    for clean in (data.coins(), data.page(), data.rocket().mean(2)):
+        assert found(noisy(clean.astype(float), "gaussian:sigma=2")).impulse_fraction == 0
+    for text, least, most in (("salt_pepper:p=0.002", 0.002, 0.003), ("impulse:p=0.004", 0.002, 0.004)):
+        hit = noisy(data.coins().astype(float), f"gaussian:sigma=2 + {text}")
+        assert least <= found(hit).impulse_fraction <= most
+
+
+def test_a_little_that_neighbours_share_is_no_noise_where_it_may_be_texture() -> None:
+    from skimage import data
+
+    weak = noisy(data.coins().astype(float), "gaussian:sigma=1.5").clip(0, 255)
+    one = found(np.rint(weak).astype(np.uint8))
+    assert one.kind == "none"
+    assert one.interval["level"][0] == 0
+    assert one.interval["level"][1] > 1.5
+    assert found(noisy(data.coins().astype(float), "gaussian:sigma=6")).kind == "gaussian"
+
+
 def test_texture_that_could_be_noise_is_left_with_a_word(picture: np.ndarray) -> None:
     """Bricks and grass are shared by neighbours: their level is not that of noise, and what to say is said."""
     from skimage import data

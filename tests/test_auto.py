@@ -57,6 +57,20 @@ def test_a_clean_image_comes_back_untouched() -> None:
     assert not std.any()
 
 
+def test_texture_in_which_the_network_sees_far_less_noise_is_left() -> None:
+    clean = data.gravel()
+    found = hush.analyze(clean)
+    assert found.channels[0].level > 15  # what its neighbours share passes for noise
+    assert found.recommendation["method"] == "pretrained"
+    result = hush.Auto().fit(clean).run(clean)
+    assert result.info["chosen"] is None
+    assert "looks like texture" in result.info["reason"]
+    assert "--noise" in result.info["reason"]
+    assert result.image.data.tobytes() == clean.tobytes()
+    said = hush.Auto(noise="gaussian:sigma=10").fit(clean)
+    assert said.chosen_ is not None
+
+
 def snapshot(photons: float) -> tuple[Image, Image]:
     """A photograph with and without its noise."""
     clean = np.moveaxis(data.astronaut()[:256, 100:356] / 255 - 0.5, -1, 0)

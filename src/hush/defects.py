@@ -20,6 +20,7 @@ FAINT = 0.1  # of the noise: fainter offsets are none
 FRAME = 0.95  # of a row or column of the border that is of one value
 STEPS = 4  # between values: impulses are not fainter
 FEW = 1e-4  # share of impulses below which they are not worth a word
+ANYHOW = 0.17  # of impulses, which may be anywhere, what lies in the quieter half of an image; of details hardly any do
 
 
 def quantisation(values: Floats) -> float | None:
@@ -84,22 +85,33 @@ def without_impulses(
         glimpses = [window for plane in planes for window in _corners(plane)]
         if not without_impulses(glimpses)[1]:  # a median over a large plane takes its time
             return list(planes), 0.0, ()
-    repaired, hits, total, odd = [], 0, 0, []
+    repaired, hits, quiet, total, odd = [], 0, 0, 0, []
     for plane in planes:
         middle = ndimage.median_filter(np.nan_to_num(plane), footprint=RING, mode="mirror")
         hit = impulses(plane, middle)
         if explained is not None:
             hit &= np.abs(plane - middle) > explained(middle)
-        hits, total = hits + int(hit.sum()), total + plane.size
         odd.append(plane[hit])
         repaired.append(np.where(hit, middle, plane))
+        hits, quiet = hits + int(hit.sum()), quiet + int((hit & _quiet(repaired[-1])).sum())
+        total += plane.size
     fraction = hits / total
     if fraction < FEW:
         return list(planes), 0.0, ()
     levels, counts = np.unique(np.concatenate(odd), return_counts=True)
     common = levels[counts > 0.1 * hits]
     few = 0 < len(common) <= 2 and counts[counts > 0.1 * hits].sum() > 0.8 * hits
+    if not few and quiet < ANYHOW * hits:
+        return list(planes), 0.0, ()
     return repaired, fraction, tuple(map(float, common)) if few else ()
+
+
+def _quiet(plane: Floats) -> NDArray[np.bool_]:
+    """The half of the pixels around which values differ least."""
+    plane = np.nan_to_num(plane)
+    reach = ndimage.maximum_filter(plane, 5) - ndimage.minimum_filter(plane, 5)
+    inside: NDArray[np.bool_] = reach <= np.median(reach)
+    return inside
 
 
 def _corners(plane: Floats) -> list[Floats]:

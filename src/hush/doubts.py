@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hush import risk
@@ -19,7 +21,24 @@ SLOPE = 0.05  # departure of the slope of brightness after against before
 TELLING = 100  # the same variance of the noisy image from which on a slope through block means says something
 LITTLE, MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
+FLAT, LESS = 0.02, 0.75  # share that is flat, and multiple of the level found, below which texture passes for noise
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
+
+
+def texture(report: NoiseReport, own: Sequence[float]) -> str:
+    """Say why what was found is likely texture: nearly nothing is flat, neighbours share it, the network sees far less.
+
+    Parameters
+    ----------
+    report : NoiseReport
+        What noise was found.
+    own : sequence of float
+        Multiples of its level at which the network is at peace with itself.
+    """
+    said = any(channel.said or channel.white or channel.flat >= FLAT for channel in report.channels)
+    if said or not own or max(own) >= LESS:
+        return ""
+    return f"it stays as it is; the network sees {max(own):.2g} times as much; if it is noise, say --noise"
 
 
 def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[str]:

@@ -99,11 +99,11 @@ def find(
     ends[0] /= 1 + min(MOST_TEXTURE, TEXTURE / max(points.flat, 1e-9) ** 2)
     both = float(ends[0]), float(ends[1])
     first = Level(kind, a, b, sigma, *scaled, both, white, spectrum.lags, shared=spectrum.shared)
-    if spectrum.score <= STRONG and kind != "none":
-        return first
-    found = _shared_level(pairs, points, line, cut, step, extent, first)
-    if found is not None:
-        return found
+    found: Level | None = first
+    if spectrum.score > STRONG or kind == "none":
+        found = _shared_level(pairs, points, line, cut, step, extent, first)
+    if found is not None:  # what neighbours share may be texture: no noise, unless some can surely be seen
+        return found if found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent else _nothing(found)
     if kind == "none" or spectrum.score <= TEXTURED:
         return first
     level = float(np.sqrt(max(first.line.level, 0.0)))
@@ -111,7 +111,12 @@ def find(
         f"what could be noise of {level:.3g} that neighbours share is taken for texture: if it is noise, say "
         f"--noise correlated:sigma={level:.3g},length=0.7"
     )
-    return dataclasses.replace(first, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, first.ends[1]), doubt=doubt)
+    return _nothing(first, doubt)
+
+
+def _nothing(found: Level, doubt: str = "") -> Level:
+    """The same, taken for no noise."""
+    return dataclasses.replace(found, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, found.ends[1]), doubt=doubt)
 
 
 def _shared_level(

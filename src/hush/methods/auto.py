@@ -12,7 +12,7 @@ import numpy as np
 from hush import __version__, registry, weights
 from hush.blend import Blend, Candidate, Trial, choose
 from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
-from hush.doubts import doubts
+from hush.doubts import doubts, texture
 from hush.efforts import BUDGET, LEARNING, TURNS, budget, seconds
 from hush.errors import HushError
 from hush.image import Array, Image
@@ -147,9 +147,12 @@ class Auto(Seeing):
             return None
         return everywhere(plane.view(clean) - colours)
 
-    def _choose(self, images: Sequence[Image]) -> Denoiser:
-        """The default, or what is surely better."""
+    def _choose(self, images: Sequence[Image]) -> Denoiser | None:
+        """The default, or what is surely better; None where there is nothing to remove."""
         name, settings, usual = self._usual(images)
+        if like := texture(self.report_, getattr(usual, "own_", [])):
+            self.verdict_, self.reason_ = "No noise to speak of: what neighbours share looks like texture.", like
+            return None
         self.usual_, self.usual_reason_ = usual, self.reason_
         odd = self._odd(usual)
         window = middle(images[0])
