@@ -85,23 +85,23 @@ def without_impulses(
         glimpses = [window for plane in planes for window in _corners(plane)]
         if not without_impulses(glimpses)[1]:  # a median over a large plane takes its time
             return list(planes), 0.0, ()
-    repaired, hits, quiet, total, odd = [], 0, 0, 0, []
+    repaired, found, odd = [], [], []
     for plane in planes:
         middle = ndimage.median_filter(np.nan_to_num(plane), footprint=RING, mode="mirror")
         hit = impulses(plane, middle)
         if explained is not None:
             hit &= np.abs(plane - middle) > explained(middle)
+        found.append(hit)
         odd.append(plane[hit])
         repaired.append(np.where(hit, middle, plane))
-        hits, quiet = hits + int(hit.sum()), quiet + int((hit & _quiet(repaired[-1])).sum())
-        total += plane.size
-    fraction = hits / total
+    hits = sum(int(hit.sum()) for hit in found)
+    fraction = hits / sum(hit.size for hit in found)
     if fraction < FEW:
         return list(planes), 0.0, ()
     levels, counts = np.unique(np.concatenate(odd), return_counts=True)
     common = levels[counts > 0.1 * hits]
     few = 0 < len(common) <= 2 and counts[counts > 0.1 * hits].sum() > 0.8 * hits
-    if not few and quiet < ANYHOW * hits:
+    if not few and sum(int(hit[_quiet(one)].sum()) for hit, one in zip(found, repaired, strict=True)) < ANYHOW * hits:
         return list(planes), 0.0, ()
     return repaired, fraction, tuple(map(float, common)) if few else ()
 

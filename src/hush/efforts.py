@@ -10,7 +10,6 @@ from hush.image import Image
 
 BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a million pixels, on two cores
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
-FURTHER = 12.0  # of training further what comes trained
 JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
 TURNS, HEAVY = 2.7, 1.7  # the same of the network on eight turned images; times as long with weights of more arithmetic
@@ -28,8 +27,7 @@ def seconds(effort: str, method: str, settings: dict[str, Any], image: Image) ->
     million = image.data.size / 1e6 * 2 / (os.cpu_count() or 2)
     if method == "bm3d":
         return float(BM3D * million)
-    if method in ("pretrained", "finetuned"):
-        best = method == "finetuned" or settings.get("weights", "").endswith(weights.BEST)
-        further = FURTHER if method == "finetuned" else 0.0
-        return float(further + (HEAVY if best else 1.0) * (TURNS if settings.get("tta") else TURNS / 8) * million)
+    if method == "pretrained":
+        best = settings.get("best") or settings.get("weights", "").endswith(weights.BEST)
+        return float((HEAVY if best else 1.0) * (TURNS if settings.get("tta") else TURNS / 8) * million)
     return float(LEARNING[effort] + JUDGED + LEARNED * million)
