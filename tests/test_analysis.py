@@ -161,6 +161,22 @@ def test_a_little_that_neighbours_share_is_no_noise_where_it_may_be_texture() ->
     assert found(noisy(data.coins().astype(float), "gaussian:sigma=6")).kind == "gaussian"
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_detail_with_more_contrast_where_it_is_bright_is_no_noise(seed: int) -> None:
+    """A surface under uneven light, here rougher and there smoother, with the spectrum of natural images."""
+    rng = np.random.default_rng(seed)
+    distance = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256))
+    distance[0, 0] = 1
+    detail = np.fft.ifft2(np.fft.fft2(rng.normal(size=(256, 256))) / distance).real
+    rough = ndimage.gaussian_filter(rng.normal(size=detail.shape), 12)
+    detail *= np.exp(rough / rough.std() / 2) / detail.std()
+    surface = np.rint(np.linspace(30, 180, 256)[:, None] * np.exp(0.2 * detail)).clip(0, 255)
+    one = found(surface.astype(np.uint8))
+    assert one.kind == "none"
+    assert "taken for texture" in one.doubt
+    assert found(noisy(surface, "poisson:photons=20")).kind in ("poisson", "poisson_gaussian", "speckle")
+
+
 def test_texture_that_could_be_noise_is_left_with_a_word(picture: np.ndarray) -> None:
     """Bricks and grass are shared by neighbours: their level is not that of noise, and what to say is said."""
     from skimage import data

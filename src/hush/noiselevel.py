@@ -13,6 +13,9 @@ from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
 
 CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
+# detail has more contrast where it is bright, and passes for weak noise of light that neighbours share. Noise follows
+# its line: the slope is more than 6 of its errors. Development photographs have 2 to 6, micrographs more
+SEEN, RISES, FLAT = 2.5, (2.0, 6.0), 0.02  # times CLEAN; slope in errors; share that is flat
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
 TEXTURED = 0.28  # score beyond which it is texture, unless all frequencies say that it is noise
@@ -102,16 +105,25 @@ def find(
     found: Level | None = first
     if spectrum.score > STRONG or kind == "none":
         found = _shared_level(pairs, points, line, cut, step, extent, first)
-    if found is not None:  # what neighbours share may be texture: no noise, unless some can surely be seen
-        return found if found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent else _nothing(found)
-    if kind == "none" or spectrum.score <= TEXTURED:
-        return first
-    level = float(np.sqrt(max(first.line.level, 0.0)))
-    doubt = (
-        f"what could be noise of {level:.3g} that neighbours share is taken for texture: if it is noise, say "
-        f"--noise correlated:sigma={level:.3g},length=0.7"
-    )
-    return _nothing(first, doubt)
+    if found is None and (kind == "none" or spectrum.score <= TEXTURED):
+        found = first
+    if found is None or _detail(found, extent):
+        level = float(np.sqrt(max((found or first).line.level, 0.0)))
+        doubt = (
+            f"what could be noise of {level:.3g} that neighbours share is taken for texture: if it is noise, say "
+            f"--noise correlated:sigma={level:.3g},length=0.7"
+        )
+        return _nothing(found or first, doubt)
+    # what neighbours share may be texture: no noise, unless some can surely be seen
+    seen = found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent
+    return found if seen else _nothing(found)
+
+
+def _detail(found: Level, extent: float) -> bool:
+    """Whether weak noise that rises with brightness, more or less, is detail: hardly anything is flat."""
+    weak = CLEAN * extent <= found.ends[0] < SEEN * CLEAN * extent and found.points.flat < FLAT
+    rises = RISES[0] * found.line.error_a < found.a < RISES[1] * found.line.error_a
+    return weak and rises and not found.white
 
 
 def _nothing(found: Level, doubt: str = "") -> Level:
