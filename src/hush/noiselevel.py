@@ -14,7 +14,7 @@ from hush.noise.speckle import Speckle
 
 CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
 # detail has more contrast where it is bright, and passes for weak noise of light that neighbours share. Noise follows
-# its line: the slope is more than 6 of its errors. Development photographs have 2 to 6, micrographs more
+# its line: in micrographs the slope is more than 6 of its errors, in three of four clean development photographs 2 to 6
 SEEN, RISES, FLAT = 2.5, (2.0, 6.0), 0.02  # times CLEAN; slope in errors; share that is flat
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
