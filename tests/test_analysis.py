@@ -173,7 +173,10 @@ def test_detail_with_more_contrast_where_it_is_bright_is_no_noise(seed: int) -> 
     surface = np.rint(np.linspace(30, 180, 256)[:, None] * np.exp(0.2 * detail)).clip(0, 255)
     one = found(surface.astype(np.uint8))
     assert one.kind == "none"
-    assert "taken for texture" in one.doubt
+    assert "of light is taken for texture" in one.doubt
+    said = hush.analyze(surface, noise=parse(one.doubt.split("--noise ")[1])).channels[0]
+    assert said.kind == "poisson_gaussian"
+    assert 0 < said.level < one.interval["level"][1]
     assert found(noisy(surface, "poisson:photons=20")).kind in ("poisson", "poisson_gaussian", "speckle")
 
 

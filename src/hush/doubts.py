@@ -10,6 +10,7 @@ from hush import risk
 from hush.image import Array, Image
 from hush.judging import Domain
 from hush.kept import flat
+from hush.noiselevel import FLAT
 from hush.noisereport import NoiseReport
 from hush.stabilise import Stabiliser
 
@@ -21,7 +22,7 @@ SLOPE = 0.05  # departure of the slope of brightness after against before
 TELLING = 100  # the same variance of the noisy image from which on a slope through block means says something
 LITTLE, MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
-FLAT, LESS = 0.02, 0.75  # share that is flat, and multiple of the level found, below which texture passes for noise
+LESS = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 

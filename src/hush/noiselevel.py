@@ -107,13 +107,13 @@ def find(
         found = _shared_level(pairs, points, line, cut, step, extent, first)
     if found is None and (kind == "none" or spectrum.score <= TEXTURED):
         found = first
-    if found is None or _detail(found, extent):
-        level = float(np.sqrt(max((found or first).line.level, 0.0)))
-        doubt = (
-            f"what could be noise of {level:.3g} that neighbours share is taken for texture: if it is noise, say "
-            f"--noise correlated:sigma={level:.3g},length=0.7"
-        )
-        return _nothing(found or first, doubt)
+    if found is None:
+        level = float(np.sqrt(max(first.line.level, 0.0)))
+        return _nothing(first, _texture(level, "that neighbours share", f"correlated:sigma={level:.3g},length=0.7"))
+    if _detail(found, extent):
+        # texture adds to what is measured: what is said to try is the least noise that is possible
+        gain = found.a * found.ends[0] ** 2 / found.line.level
+        return _nothing(found, _texture(found.ends[0], "of light", f"poisson_gaussian:gain={gain:.3g},sigma=0"))
     # what neighbours share may be texture: no noise, unless some can surely be seen
     seen = found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent
     return found if seen else _nothing(found)
@@ -124,6 +124,11 @@ def _detail(found: Level, extent: float) -> bool:
     weak = CLEAN * extent <= found.ends[0] < SEEN * CLEAN * extent and found.points.flat < FLAT
     rises = RISES[0] * found.line.error_a < found.a < RISES[1] * found.line.error_a
     return weak and rises and not found.white
+
+
+def _texture(level: float, which: str, say: str) -> str:
+    """Say what was taken for texture, and what to say if it is noise."""
+    return f"what could be noise of {level:.3g} {which} is taken for texture: if it is noise, say --noise {say}"
 
 
 def _nothing(found: Level, doubt: str = "") -> Level:
