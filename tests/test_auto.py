@@ -564,10 +564,33 @@ def test_of_a_photograph_there_is_no_deviation_unless_its_noise_is_said(tmp_path
 def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: np.ndarray) -> None:
     dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
     model = hush.Auto(effort="balanced", steps=3).fit(dim)
-    assert model.chosen_ is not None
-    assert model.chosen_.method == "finetuned"
-    assert model.chosen_.settings["tta"]
-    assert "trained further on the image" in model.reason_
+    assert isinstance(model.chosen_, Blend)
+    learned, other = model.chosen_.models
+    assert (learned.method, other.method, model.chosen_.shares) == ("finetuned", "bm3d", [0.85, 0.15])
+    assert learned.settings["tta"]
+    assert "trained further on the image, and beside it BM3D" in model.reason_
     assert model.trials_ == []  # the time is spent
+    result = model.run(dim)
+    assert result.info["chosen"] == "finetuned + bm3d"
+    mean = 0.85 * learned.run(dim).image.data + 0.15 * other.run(dim).image.data
+    np.testing.assert_allclose(result.image.data, mean, atol=1e-3)
     assert hush.Auto(steps=3).fit(dim).chosen_.method == "pretrained"  # type: ignore[union-attr]
     assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"  # type: ignore[union-attr]
+
+
+def test_a_large_image_leaves_no_time_for_a_mean(camera: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
+    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 2)
+    monkeypatch.setitem(BUDGET, "balanced", 3.0)  # as of a larger image
+    model = hush.Auto(effort="balanced", steps=3).fit(dim)
+    assert model.chosen_ is model.usual_
+    assert "BM3D" not in model.reason_
+
+
+def test_the_deviation_is_that_of_what_learned(camera: np.ndarray) -> None:
+    dim = noisy(camera[:256, :256], "poisson_gaussian:gain=40,sigma=4")
+    model = hush.Auto(effort="balanced", steps=3).fit(dim)
+    result = model.run(dim, std=np.zeros(dim.shape, np.float32))
+    assert result.info["chosen"] == "finetuned"
+    assert result.std is not None
+    assert float(np.median(result.std.data)) > 1

@@ -16,6 +16,7 @@ from hush.risk import Risk
 from hush.stein import Stein
 
 OTHERS = 0.1  # share of every other method before anything is known: development images have 0 to 0.3
+BESIDE = 0.15  # share of the other of two methods of which nothing will be known
 EVIDENCE = 512**2  # pixels of the window whose evidence counts as much as that
 FAR = 3.0  # times the best method's risk, beyond which another has no share by being usual
 LEAST = 0.03  # share below which a method is not worth its time
@@ -160,10 +161,19 @@ def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     shares = [float(share / sum(share for _, share in kept)) for _, share in kept]
     models = [one.model for one, _ in kept]
     stein = Stein.of_mean([one.stein for one, _ in kept if one.stein is not None], shares)
-    first = models[0]
-    model = Blend(ndim=first.ndim, joint_channels=first.joint_channels, seed=first.seed, models=models, shares=shares)
+    model = _blend(models, shares)
     named = {one.trial.name: round(share, 3) for (one, _), share in zip(kept, shares, strict=True)}
     return Candidate(Trial(model.method, {"shares": named}, stein.risk), model, stein)
+
+
+def beside(model: Denoiser, other: Denoiser) -> Blend:
+    """Return the mean of two fitted methods whose errors cannot be told: nearly all of the first."""
+    return _blend([model, other], [1 - BESIDE, BESIDE])
+
+
+def _blend(models: Sequence[Denoiser], shares: Sequence[float]) -> Blend:
+    first = models[0]
+    return Blend(ndim=first.ndim, joint_channels=first.joint_channels, seed=first.seed, models=models, shares=shares)
 
 
 def weigh(parts: Sequence[Stein], most: Sequence[float] | None = None) -> Array:

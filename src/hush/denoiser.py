@@ -11,8 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
+from hush import __version__
 from hush.errors import HushError, HushWarning, unknown
 from hush.image import Array, Image, as_image
+from hush.machine import peak_memory_mb
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
@@ -165,6 +169,30 @@ def spread_of(image: Image, std: Array | None, note: Mapping[str, Any]) -> Image
     if std is None:
         return None
     return dataclasses.replace(image, data=std).with_meta(hush={**note, "what": "standard deviation"})
+
+
+def untouched(model: Denoiser, noisy: Image, out: Array | None = None, std: Array | None = None) -> Result:
+    """Return what a method gives that leaves an image as it is, with no deviation."""
+    clean = np.array(noisy.data) if out is None else out
+    clean[...] = noisy.data
+    if std is not None:
+        std[...] = 0
+    info: dict[str, Any] = {
+        "warnings": [],
+        "seed": model.seed,
+        "steps": 0,
+        "seconds": 0.0,
+        "device": "cpu",
+        "precision": "float32",
+        "peak_memory_mb": peak_memory_mb(),
+        "axes": noisy.axes,
+        "ndim": model.ndim,
+        "loss": [],
+    }
+    if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
+        warn(info, "the image is constant: it is given back unchanged")
+    note = {"version": __version__, "method": model.method}
+    return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
 
 
 def demand(true: bool, name: str, value: Any, possible: str) -> None:

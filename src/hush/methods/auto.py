@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -10,16 +9,15 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from hush import __version__, registry, weights
-from hush.blend import Blend, Candidate, Trial, choose
-from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of, warn
+from hush.blend import Blend, Candidate, Trial, beside, choose
+from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, untouched, warn
 from hush.doubts import doubts, texture
-from hush.efforts import BUDGET, LEARNING, TURNS, budget, seconds
+from hush.efforts import BUDGET, LEARNING, Clock
 from hush.errors import HushError
 from hush.image import Array, Image
 from hush.judging import WINDOW, judge, middle
 from hush.kept import keep_flat
 from hush.knowing import Seeing
-from hush.machine import peak_memory_mb
 from hush.noisereport import MANY
 from hush.photograph import eight_bits, everywhere, of_a_camera
 
@@ -96,6 +94,7 @@ class Auto(Seeing):
         given = as_images(images)
         if not given:
             raise HushError("there is no image to look at")
+        self.clock_ = Clock.of(self.effort, self.device, self.precision)
         self.report_ = self.look(given[0])
         given = [self.seen(image) for image in given]
         self.trials_: list[Trial] = []
@@ -104,7 +103,7 @@ class Auto(Seeing):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
-        settings = {"weights": weights.BLIND, "tta": self._turns(given[0])}
+        settings = {"weights": weights.BLIND, "tta": self.tta or self.clock_.turns(given[0])}
         away = self._photograph(given[0])
         if away is not None and away >= PHOTOGRAPH:
             self.verdict_ = "Noise of a camera, which smoothed and compressed it: no level of it can be told."
@@ -119,10 +118,6 @@ class Auto(Seeing):
         elif self.report_.recommendation["method"] is not None:
             self.chosen_ = self._choose(given)
         return self
-
-    def _turns(self, image: Image) -> bool:
-        """Whether there is time for the mean over turned images: half of the least budget, however small the image."""
-        return self.tta or self.effort != "fast" or TURNS * image.data.size / 1e6 < BUDGET["fast"] / 2
 
     def _photograph(self, image: Image) -> float | None:
         """How much noise in brightness the network for photographs finds, of 255; None where the analysis knows better.
@@ -161,7 +156,7 @@ class Auto(Seeing):
         doubted = odd or bool(self._doubts(usual, window, usual.run(window).image))
         others = self._others(usual, doubted, images[0])
         if not others:
-            return usual
+            return self._beside(usual, images)
         window = middle(images[0], self._side(images[0]))
         tried = [self._try(name, settings, usual, window)]
         for other, how in others:
@@ -184,26 +179,29 @@ class Auto(Seeing):
             name = "nlm"
         if name != "pretrained":
             return name, settings, self._build(name, settings).fit(images)
-        settings |= {"tta": self._turns(images[0]), "best": self.effort != "fast"}
+        settings |= {"tta": self.tta or self.clock_.turns(images[0]), "best": self.effort != "fast"}
         try:
             model = self._build(name, settings).fit(images)
-            if self.effort == "fast" or not self._learns(model, images[0]):
+            steps = self._learns(model, images[0])
+            if self.effort == "fast" or not steps:
                 return name, settings, model
             self.reason_ += ", trained further on the image"
-            return "finetuned", {"tta": True}, self._build("finetuned", {"tta": True}).fit(images)
+            settings = {"tta": True, "steps": steps}
+            return "finetuned", settings, self._build("finetuned", settings).fit(images)
         except HushError as error:  # weights are missing or damaged
             self.notes_.append(f"{error}; BM3D serves instead ('hush weights' shows what is here)")
             self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
 
-    def _learns(self, model: Denoiser, image: Image) -> bool:
-        """Whether training further what comes trained is worth it: on enough pixels, for a camera's white noise.
+    def _learns(self, model: Denoiser, image: Image) -> int:
+        """For how many steps what comes trained is trained further: on enough pixels, for a camera's white noise.
 
         Development micrographs gain by it. White noise on photographs is left to the weights for that.
         """
         camera = weights.card(getattr(model, "taken_", "")).get("camera")
         light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
-        return bool(camera and light and image.samples() == 1 and image.data.size >= ENOUGH)
+        worth = camera and light and image.samples() == 1 and image.data.size >= ENOUGH
+        return (self.steps or self.clock_.steps(image)) if worth else 0
 
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""
@@ -242,19 +240,33 @@ class Auto(Seeing):
                 wanted.append(("structn2v", {"mask": mask, "tta": True}) if mask else ("n2v", {"tta": True}))
         if self.effort == "thorough" and not mask:
             wanted.append(("ssdn", {}))
-        left, found = budget(self.effort, image, doubted), []
+        left, found = self.clock_.budget(image, doubted), []
         for name, settings in wanted:
-            needed = seconds(self.effort, name, settings, image)
+            needed = self.clock_.seconds(name, settings, image)
             if needed <= left and (name != usual.method or "weights" in settings):
                 found.append((name, settings))
                 left -= needed
         return found
 
+    def _beside(self, usual: Denoiser, images: Sequence[Image]) -> Denoiser:
+        """What learned the image, and where there is time BM3D beside it: they err in different ways.
+
+        They are not weighed by their errors: it learned from the very noise that it would be judged by. Development
+        images gain by the mean, those most that are unlike what the weights have seen.
+        """
+        if usual.method != "finetuned":
+            return usual
+        image, clock = images[0], self.clock_
+        if clock.seconds(usual.method, usual.settings, image) + clock.seconds("bm3d", {}, image) > clock.budget(image):
+            return usual
+        self.reason_ += ", and beside it BM3D, which errs in other ways"
+        return beside(usual, self._build("bm3d", {}).fit(images))
+
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
         window = middle(image, LARGE)
-        both = seconds(self.effort, "bm3d", {}, image) + 2 * seconds(self.effort, "bm3d", {}, window)
-        return LARGE if self.effort != "fast" and both <= budget(self.effort, image) else WINDOW
+        both = self.clock_.seconds("bm3d", {}, image) + 2 * self.clock_.seconds("bm3d", {}, window)
+        return LARGE if self.effort != "fast" and both <= self.clock_.budget(image) else WINDOW
 
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
         """Build a method with what this one was told."""
@@ -282,7 +294,7 @@ class Auto(Seeing):
             reason = f"{self.usual_reason_} ({model.method} may be better and gives no deviation, which was asked for)"
             model = self.usual_
         if model is None:
-            result = self._untouched(noisy, out, std)
+            result = untouched(self, noisy, out, std)
         else:
             for name in STRENGTHS:
                 setattr(model, name, getattr(self, name))
@@ -325,25 +337,3 @@ class Auto(Seeing):
             said += self._doubts(model, middle(noisy, LOOK), middle(result.image, LOOK))
         for text in said:
             warn(result.info, text)
-
-    def _untouched(self, noisy: Image, out: Array | None, std: Array | None) -> Result:
-        clean = np.array(noisy.data) if out is None else out
-        clean[...] = noisy.data
-        if std is not None:
-            std[...] = 0
-        info: dict[str, Any] = {
-            "warnings": [],
-            "seed": self.seed,
-            "steps": 0,
-            "seconds": 0.0,
-            "device": "cpu",
-            "precision": "float32",
-            "peak_memory_mb": peak_memory_mb(),
-            "axes": noisy.axes,
-            "ndim": self.ndim,
-            "loss": [],
-        }
-        if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
-            warn(info, "the image is constant: it is given back unchanged")
-        note = {"version": __version__, "method": self.method}
-        return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)

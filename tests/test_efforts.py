@@ -1,0 +1,57 @@
+"""How much time an effort has, on processors of all kinds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hush
+from hush.efforts import BUDGET, STEP, STEPS, Clock
+from hush.image import Image
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 2)
+
+
+def square(side: int) -> Image:
+    return Image(np.broadcast_to(np.uint8(0), (side, side)), "YX")
+
+
+def test_networks_take_longer_where_bfloat16_is_not_multiplied() -> None:
+    today, older = (Clock("balanced", "cpu", precision) for precision in ("bfloat16", "float32"))
+    for settings in ({}, {"tta": True}, {"best": True}):
+        assert older.seconds("pretrained", settings, square(512)) > 2 * today.seconds(
+            "pretrained", settings, square(512)
+        )
+    assert older.seconds("bm3d", {}, square(512)) == today.seconds("bm3d", {}, square(512))
+    assert not Clock("balanced", "cuda", "float32").slow  # a GPU's float32 is fast enough
+
+
+def test_turned_images_where_there_is_time() -> None:
+    assert Clock("fast", "cpu", "bfloat16").turns(square(512))
+    assert not Clock("fast", "cpu", "bfloat16").turns(square(1024))
+    assert not Clock("fast", "cpu", "float32").turns(square(512))
+    assert Clock("fast", "cpu", "float32").turns(square(256))
+    assert Clock("balanced", "cpu", "float32").turns(square(1024))
+
+
+def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [Clock("balanced", "cpu", "bfloat16").steps(square(side)) for side in (512, 1024, 3000)] == [STEPS] * 3
+    older = Clock("balanced", "cpu", "float32")
+    assert 30 <= older.steps(square(512)) < STEPS
+    assert older.steps(square(1024)) == 0  # hardly more than none: not worth the start
+    assert Clock("thorough", "cpu", "float32").steps(square(1024)) == STEPS
+    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 8)
+    assert older.steps(square(512)) == STEPS
+    assert older.steps(square(512)) * STEP < BUDGET["balanced"]
+
+
+def test_auto_keeps_its_time_on_an_older_processor() -> None:
+    noisy = np.random.default_rng(0).normal(100, 9, (400, 400)).astype(np.float32)
+    model = hush.Auto(precision="float32", device="cpu").fit(noisy)
+    assert model.chosen_ is not None
+    assert not model.chosen_.settings["tta"]
+    assert hush.Auto(precision="float32", device="cpu", tta=True).fit(noisy).chosen_.settings["tta"]  # type: ignore[union-attr]
+    assert not Clock.of("fast", "cpu", "bfloat16").slow
