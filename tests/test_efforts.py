@@ -38,7 +38,7 @@ def test_turned_images_where_there_is_time() -> None:
 
 
 def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [Clock("balanced", "cpu", "bfloat16").steps(square(side)) for side in (512, 1024, 3000)] == [STEPS] * 3
+    assert [Clock("balanced", "cpu", "bfloat16").steps(square(side)) for side in (512, 1024, 2048)] == [STEPS] * 3
     older = Clock("balanced", "cpu", "float32")
     assert 30 <= older.steps(square(512)) < STEPS
     assert older.steps(square(1024)) == 0  # hardly more than none: not worth the start
@@ -46,6 +46,15 @@ def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 8)
     assert older.steps(square(512)) == STEPS
     assert older.steps(square(512)) * STEP < BUDGET["balanced"]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_time_is_left_for_bm3d_where_it_costs_few_steps(precision: str) -> None:
+    clock = Clock("balanced", "cpu", precision)
+    for side, fits in ((512, True), (1024, False)):
+        image = square(side)
+        learning = clock.seconds("finetuned", {"steps": clock.steps(image)}, image)
+        assert (learning + clock.seconds("bm3d", {}, image) <= clock.budget(image)) == fits
 
 
 def test_auto_keeps_its_time_on_an_older_processor() -> None:

@@ -76,9 +76,15 @@ class Clock:
         return self.effort != "fast" or self.seconds("pretrained", {"tta": True}, image) < BUDGET["fast"] / 2
 
     def steps(self, image: Image) -> int:
-        """Return for how many steps what comes trained can learn an image further; 0 where too few are worth it."""
+        """Return for how many steps what comes trained can learn an image further; 0 where too few are worth it.
+
+        Where it costs less than half of them time is left for BM3D, which may then stand beside it.
+        """
         left = self.budget(image) - LOOKED - self.seconds("pretrained", {"tta": True, "best": True}, image)
-        steps = min(STEPS, int(left / self._step()))
+        alone, beside = (
+            min(STEPS, int((left - other) / self._step())) for other in (0.0, self.seconds("bm3d", {}, image))
+        )
+        steps = beside if beside > max(FEWEST, alone / 2) else alone
         return steps if steps >= FEWEST else 0
 
     def _step(self) -> float:
