@@ -60,7 +60,7 @@ def test_an_image_that_is_nearly_all_dark() -> None:
     assert noise.kind == "poisson_gaussian"
     assert noise.gain == pytest.approx(20, rel=0.12)
     clean, noisy = light + 5, np.rint(image).astype(np.float32)
-    got = hush.psnr(hush.denoise(noisy).data, clean, 255)
+    got = hush.psnr(hush.denoise(noisy, tta=True).data, clean, 255)  # older processors leave turns out
     assert got > hush.psnr(noisy, clean, 255) + 9
 
 
