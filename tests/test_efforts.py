@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hush
-from hush.efforts import STEPS, Clock
+from hush.efforts import BATCH, FEWEST, STEPS, Clock
 from hush.image import Image
 
 
@@ -38,13 +38,16 @@ def test_turned_images_where_there_is_time() -> None:
 
 
 def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [Clock("balanced", "cpu", "bfloat16").steps(square(side)) for side in (512, 1024, 2048)] == [STEPS] * 3
+    all_of_them = {"steps": STEPS, "batch": BATCH}
+    for side in (512, 1024, 2048):
+        assert Clock("balanced", "cpu", "bfloat16").learning(square(side)) == all_of_them
     older = Clock("balanced", "cpu", "float32")
-    assert 30 <= older.steps(square(512)) < STEPS
-    assert older.steps(square(1024)) == 0  # hardly more than none: not worth the start
-    assert Clock("thorough", "cpu", "float32").steps(square(1024)) == STEPS
+    fewer = older.learning(square(512))
+    assert FEWEST < fewer["steps"] < STEPS and fewer["batch"] < BATCH  # smaller ones, so as to have more
+    assert older.learning(square(1024)) == {}  # hardly more than none: not worth the start
+    assert Clock("thorough", "cpu", "float32").learning(square(1024)) == all_of_them
     monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 8)
-    assert older.steps(square(512)) == STEPS
+    assert older.learning(square(512)) == all_of_them
 
 
 @pytest.mark.parametrize(("precision", "large"), [("bfloat16", 1024), ("float32", 700)])
@@ -52,7 +55,7 @@ def test_time_is_left_for_bm3d_where_it_costs_few_steps(precision: str, large: i
     clock = Clock("balanced", "cpu", precision)
     for side, fits in ((512, True), (large, False)):
         image = square(side)
-        learning = clock.seconds("finetuned", {"steps": clock.steps(image)}, image)
+        learning = clock.seconds("finetuned", clock.learning(image), image)
         assert learning <= clock.budget(image)
         assert (learning + clock.seconds("bm3d", {}, image) <= clock.budget(image)) == fits
 

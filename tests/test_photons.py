@@ -51,6 +51,19 @@ def test_pedestal_and_electronics_of_a_confocal_microscope(kind: str, gain: floa
     assert noise.offset == pytest.approx(10.3, abs=0.25)
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_saturated_pixels_do_not_hide_what_a_photon_counts(seed: int) -> None:
+    """Cells reach 330 of 255: without those squares what is finest is one number times the values at any brightness."""
+    clean = epithelium(256, seed).astype(np.float64)
+    light = Amplified(20, 4, 0.5).sample(clean[None], np.random.default_rng(seed))[0]
+    noise = hush.analyze(np.rint(light).clip(0, 255).astype(np.uint8)).channels[0]
+    assert noise.clipped_high == 255
+    assert noise.offset == pytest.approx(4, abs=0.3)
+    low, high = noise.interval["level"]
+    assert low < np.sqrt(20 * (noise.middle - 4) + 0.25) < high
+    assert high < 1.2 * low
+
+
 def test_an_image_that_is_nearly_all_dark() -> None:
     """Flat blocks hold nothing but what electronics make; the little light there is has noise of its own."""
     light = np.zeros((384, 384))

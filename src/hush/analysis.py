@@ -124,7 +124,7 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         if light is not None:
             return _few(light, points, line, high, step)
         spectrum = _blocks.spectrum(points, line)
-        light = photons.amplified(planes, low, spectrum.shared) if low is not None else None
+        light = photons.amplified(planes, low, spectrum.shared, high) if low is not None else None
         if light is not None:
             return _few(light, points, line, high, step, spectrum.lags, noiselevel.is_white(spectrum))
     pairs = _pairs(repaired, frames)
@@ -139,7 +139,7 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     one = noiselevel.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
-    light = photons.above_dark(repaired if odd else planes, step, low is not None, one.shared)
+    light = photons.above_dark(repaired if odd else planes, step, low is not None, one.shared, high)
     if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
         return _few(light, points, line, high, step, one.lags, one.white)
     light = light if one.white else None

@@ -18,6 +18,7 @@ TURNS, HEAVY = 2.7, 1.7  # the same of the network on eight turned images; times
 LEARNED = 5.0  # and of one that was trained on the image
 STEP, LOOKED = 0.08, 2.0  # seconds of a step of training further what comes trained, and before the first of them
 STEPS, FEWEST = 150, 30  # such steps: the most that are taken, and the fewest that are worth it
+BATCH = 4  # patches of such a step
 FLOAT32, FLOAT32_STEP = 2.6, 4.4  # times as long where bfloat16 is not multiplied natively: a network, and its training
 
 
@@ -67,25 +68,29 @@ class Clock:
             best = settings.get("best") or settings.get("weights", "").endswith(weights.BEST)
             return float(times * (HEAVY if best else 1.0) * (TURNS if settings.get("tta") else TURNS / 8) * million)
         if method == "finetuned":
-            learning = (settings.get("steps") or STEPS) * self._step()
-            return LOOKED + learning + self.seconds("pretrained", {"tta": True, "best": True}, image)
+            learning = (settings.get("steps") or STEPS) * settings.get("batch", BATCH) / BATCH * self._step()
+            return float(LOOKED + learning) + self.seconds("pretrained", {"tta": True, "best": True}, image)
         return float(LEARNING[self.effort] + JUDGED + times * LEARNED * million)
 
     def turns(self, image: Image) -> bool:
         """Whether there is time for the mean over turned images: half of the least budget, however small the image."""
         return self.effort != "fast" or self.seconds("pretrained", {"tta": True}, image) < BUDGET["fast"] / 2
 
-    def steps(self, image: Image) -> int:
-        """Return for how many steps what comes trained can learn an image further; 0 where too few are worth it.
+    def learning(self, image: Image) -> dict[str, int]:
+        """Return how what comes trained can learn an image further, as settings; none where too few steps are worth it.
 
-        Where it costs less than half of them time is left for BM3D, which may then stand beside it.
+        Where it costs less than half of them time is left for BM3D, which may then stand beside it. In little time many
+        steps by few patches teach more than few by many.
         """
         left = self.budget(image) - LOOKED - self.seconds("pretrained", {"tta": True, "best": True}, image)
         alone, beside = (
             min(STEPS, int((left - other) / self._step())) for other in (0.0, self.seconds("bm3d", {}, image))
         )
         steps = beside if beside > max(FEWEST, alone / 2) else alone
-        return steps if steps >= FEWEST else 0
+        if steps < FEWEST:
+            return {}
+        whole = steps == STEPS
+        return {"steps": STEPS if whole else min(STEPS, 2 * steps), "batch": BATCH if whole else BATCH // 2}
 
     def _step(self) -> float:
         return STEP * (FLOAT32_STEP if self.slow else 1.0) / _pairs()

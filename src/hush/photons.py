@@ -13,7 +13,7 @@ from scipy import ndimage
 Floats = NDArray[np.floating[Any]]
 
 FEW, COUNTS = 3.0, 3  # photons a pixel in the mean, and values, of an image that may hold nothing but photons
-EXACT = 0.01  # error of what was counted, as a share: rounding
+EXACT, KNOWN, FULL = 0.01, 0.08, 0.12  # share that the gain may be off: counted, else, where pixels are saturated
 LIKE = (0.9, 1.12)  # power of what is finest, in units of theirs: development images have .98 to 1.03, clean ones 0.3
 MEAN = 10.0  # photons a pixel in the mean, beyond which flat blocks know as much
 SEEN, SIDES = 100.0, (9, 65)  # photons by which a pixel's brightness is known, and the sides of squares that hold them
@@ -46,7 +46,7 @@ class Photons:
     gain: float
     offset: float
     sigma: float
-    error: float = 0.08
+    error: float = KNOWN
 
     @property
     def kind(self) -> str:
@@ -92,7 +92,9 @@ def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
     return Photons(step, 0.0, 0.0, EXACT) if LIKE[0] * step * total < square < LIKE[1] * step * total else None
 
 
-def amplified(planes: Sequence[Floats], low: float, shared: tuple[float, float] = (0.0, 0.0)) -> Photons | None:
+def amplified(
+    planes: Sequence[Floats], low: float, shared: tuple[float, float] = (0.0, 0.0), high: float | None = None
+) -> Photons | None:
     """Return the noise of few photons that were amplified by chance, where many pixels without any show the same.
 
     A photomultiplier or an EMCCD makes of each photon what it likes: values have no step, and photons that did not come
@@ -107,6 +109,8 @@ def amplified(planes: Sequence[Floats], low: float, shared: tuple[float, float] 
         The lowest value.
     shared : tuple of float
         Correlation of the noise of neighbours along Y and X, where electronics are slow.
+    high : float, optional
+        The value of saturated pixels.
 
     Returns
     -------
@@ -121,12 +125,16 @@ def amplified(planes: Sequence[Floats], low: float, shared: tuple[float, float] 
     40.0
     >>> amplified([rng.normal(10 * light, 20).clip(0)], 0.0)
     """
-    gain = _gain(planes, low, 0.0, RANGE[1], shared)
-    return None if gain is None else Photons(gain, low, 0.0)
+    gain = _gain(planes, low, 0.0, RANGE[1], shared, high)
+    return None if gain is None else Photons(gain, low, 0.0, KNOWN if high is None else FULL)
 
 
 def above_dark(
-    planes: Sequence[Floats], step: float | None, cut: bool, shared: tuple[float, float] = (0.0, 0.0)
+    planes: Sequence[Floats],
+    step: float | None,
+    cut: bool,
+    shared: tuple[float, float] = (0.0, 0.0),
+    high: float | None = None,
 ) -> Photons | None:
     """Return the noise of few photons where a pixel without light has noise of its own, which the darkest squares show.
 
@@ -137,7 +145,7 @@ def above_dark(
         Between values.
     cut : bool
         Whether the lowest values may be cut off.
-    shared : tuple of float
+    shared, high
         As of `amplified`.
 
     Returns
@@ -158,19 +166,24 @@ def above_dark(
     if not dark.size:
         return None
     middle, power = float(dark.mean()), float(dark.var())
-    gain = _gain(planes, middle, power, RANGE[cut], shared)
+    gain = _gain(planes, middle, power, RANGE[cut], shared, high)
     if gain is None or power > DARK * gain**2:
         return None
-    rounding = step**2 / 12 if step else 0.0
+    rounding, error = step**2 / 12 if step else 0.0, KNOWN if high is None else FULL
     offset, variance = _without_light(dark, (step or 0) / 2)
     explained = variance + gain * (middle - offset)
     if variance > (APART * gain) ** 2 or not AGREE[0] * power < explained < AGREE[1] * power:
-        return Photons(gain, middle - max(power - rounding, 0.0) / gain, 0.0)
-    return Photons(gain, offset, float(np.sqrt(max(variance - rounding, 0.0))))
+        return Photons(gain, middle - max(power - rounding, 0.0) / gain, 0.0, error)
+    return Photons(gain, offset, float(np.sqrt(max(variance - rounding, 0.0))), error)
 
 
 def _gain(
-    planes: Sequence[Floats], offset: float, variance: float, octaves: int, shared: tuple[float, float]
+    planes: Sequence[Floats],
+    offset: float,
+    variance: float,
+    octaves: int,
+    shared: tuple[float, float],
+    high: float | None,
 ) -> float | None:
     """What a photon counts, given mean and variance of a pixel without light; None if that differs with brightness."""
     above = [np.asarray(plane, np.float64) - offset for plane in planes]
@@ -184,6 +197,10 @@ def _gain(
         return None
     side = int(np.clip(np.sqrt(SEEN * square / total / lit), *SIDES))
     around = [ndimage.uniform_filter(plane, side) for plane in known]
+    if high is not None:
+        full = [ndimage.maximum_filter(plane >= high - offset, SIDES[0]) for plane in known]
+        above = [np.where(where, np.nan, plane) for where, plane in zip(full, above, strict=True)]
+        around = [np.where(where, 0, plane) for where, plane in zip(full, around, strict=True)]
     top = max(float(each.max()) for each in around)
     sums = np.zeros((2, 3, OCTAVES))  # distance; squares, values and their number; octaves below the brightest
     for plane, bright in zip(above, around, strict=True):

@@ -182,26 +182,28 @@ class Auto(Seeing):
         settings |= {"tta": self.tta or self.clock_.turns(images[0]), "best": self.effort != "fast"}
         try:
             model = self._build(name, settings).fit(images)
-            steps = self._learns(model, images[0])
-            if self.effort == "fast" or not steps:
+            learning = self._learns(model, images[0])
+            if self.effort == "fast" or not learning:
                 return name, settings, model
             self.reason_ += ", trained further on the image"
-            settings = {"tta": True, "steps": steps}
+            settings = {"tta": True} | learning
             return "finetuned", settings, self._build("finetuned", settings).fit(images)
         except HushError as error:  # weights are missing or damaged
             self.notes_.append(f"{error}; BM3D serves instead ('hush weights' shows what is here)")
             self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
 
-    def _learns(self, model: Denoiser, image: Image) -> int:
-        """For how many steps what comes trained is trained further: on enough pixels, for a camera's white noise.
+    def _learns(self, model: Denoiser, image: Image) -> dict[str, int]:
+        """How what comes trained is trained further, if it is: on enough pixels, for a camera's white noise.
 
         Development micrographs gain by it. White noise on photographs is left to the weights for that.
         """
         camera = weights.card(getattr(model, "taken_", "")).get("camera")
         light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
         worth = camera and light and image.samples() == 1 and image.data.size >= ENOUGH
-        return (self.steps or self.clock_.steps(image)) if worth else 0
+        if not worth:
+            return {}
+        return {"steps": self.steps} if self.steps else self.clock_.learning(image)
 
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hush import risk, weights
 from hush.denoiser import Images, Report, Result, as_images, demand
-from hush.efforts import STEPS
+from hush.efforts import BATCH, STEPS
 from hush.errors import HushError
 from hush.image import Array, Image
 from hush.judging import middle
@@ -24,6 +24,7 @@ from hush.patches import fill
 from hush.train import Schedule, Trainer
 
 KEPT = 0.7  # of what was learned: so far on the way from what the weights were to what they became
+REACH, FASTEST = 0.0045, 6e-5  # all steps' learning rates together, and one's: more forgets what the weights know
 HIDDEN = 0.2  # share of a patch's pixels: few of them say little a step
 SHARED = 0.03  # correlation from which on neighbours are hidden as well
 TOLD, LOST = 1, 3  # which of the planes that a network sees tell the level, and the pixels that are missing
@@ -45,8 +46,8 @@ class Finetuned(Pretrained):
         The weights of more arithmetic, if there are any.
     steps : int or None
         Training steps; None: 150, about 12 seconds on two cores, or 50 where they do not multiply bfloat16.
-    learning_rate : float
-        Peak of the rate. More than the default forgets what the weights know.
+    learning_rate : float or None
+        Peak of the rate; None: the less, the more steps there are, 3e-5 for 150.
     batch, patch : int
         Patches a step, and the side of a patch in pixels.
 
@@ -63,15 +64,15 @@ class Finetuned(Pretrained):
 
     best: bool = True
     steps: int | None = None
-    learning_rate: float = 3e-5
-    batch: int = 4
+    learning_rate: float | None = None
+    batch: int = BATCH
     patch: int = 128
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
         super().check()
         demand(self.steps is None or self.steps > 0, "steps", self.steps, "1 or more, or none")
-        demand(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
+        demand(self.learning_rate is None or self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
         demand(self.batch > 0, "batch", self.batch, "1 or more")
         demand(self.patch >= self.least, "patch", self.patch, f"{self.least} or more")
 
@@ -89,7 +90,8 @@ class Finetuned(Pretrained):
         self.trained_ = 0
         if shown:
             average = copy.deepcopy(net).requires_grad_(False)
-            schedule = Schedule(self.steps or STEPS, learning_rate=self.learning_rate)
+            steps = self.steps or STEPS
+            schedule = Schedule(steps, learning_rate=self.learning_rate or min(FASTEST, REACH / steps))
             state = Trainer(net, average, schedule).run(lambda net, step: self._loss(net, shown, step))
             net, self.trained_ = average, state.step
             for value, before in zip(net.parameters(), super()._loaded[0].parameters(), strict=True):
