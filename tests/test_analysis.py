@@ -180,6 +180,19 @@ def test_detail_with_more_contrast_where_it_is_bright_is_no_noise(seed: int) -> 
     assert found(noisy(surface, "poisson:photons=20")).kind in ("poisson", "poisson_gaussian", "speckle")
 
 
+def test_weak_noise_on_texture_is_left_with_a_word() -> None:
+    """Texture that neighbours share would be taken for noise, and lost with it; what to say is said."""
+    from skimage import data
+
+    for sigma in (1.0, 1.5):
+        image = noisy(data.text()[:256, :256].astype(float), f"gaussian:sigma={sigma}")
+        one = found(np.rint(image).clip(0, 255).astype(np.uint8))
+        assert one.kind == "none"
+        said = parse(one.doubt.split("--noise ")[1]).draw(np.random.default_rng(0))
+        assert said.sigma == pytest.approx(sigma, rel=0.3)  # type: ignore[attr-defined]
+    assert found(noisy(data.coins().astype(float), "gaussian:sigma=5")).kind == "gaussian"
+
+
 def test_texture_that_could_be_noise_is_left_with_a_word(picture: np.ndarray) -> None:
     """Bricks and grass are shared by neighbours: their level is not that of noise, and what to say is said."""
     from skimage import data
