@@ -30,11 +30,12 @@ def test_networks_take_longer_where_bfloat16_is_not_multiplied() -> None:
 
 
 def test_turned_images_where_there_is_time() -> None:
-    assert Clock("fast", "cpu", "bfloat16").turns(square(512))
-    assert not Clock("fast", "cpu", "bfloat16").turns(square(1024))
-    assert not Clock("fast", "cpu", "float32").turns(square(512))
-    assert Clock("fast", "cpu", "float32").turns(square(256))
-    assert Clock("balanced", "cpu", "float32").turns(square(1024))
+    today, older = (Clock("fast", "cpu", precision) for precision in ("bfloat16", "float32"))
+    every, two, none = {"tta": True}, {"tta": True, "turns": 2}, {"tta": False}
+    assert [today.turned(square(side)) for side in (512, 1024, 2048)] == [every, two, none]
+    assert [older.turned(square(side)) for side in (256, 512, 1024)] == [every, two, none]
+    assert older.seconds("pretrained", two, square(512)) == older.seconds("pretrained", every, square(256))
+    assert Clock("balanced", "cpu", "float32").turned(square(1024)) == every
 
 
 def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +63,8 @@ def test_time_is_left_for_bm3d_where_it_costs_few_steps(precision: str, large: i
 
 def test_auto_keeps_its_time_on_an_older_processor() -> None:
     noisy = np.random.default_rng(0).normal(100, 9, (400, 400)).astype(np.float32)
-    model = hush.Auto(precision="float32", device="cpu").fit(noisy)
-    assert model.chosen_ is not None
-    assert not model.chosen_.settings["tta"]
-    assert hush.Auto(precision="float32", device="cpu", tta=True).fit(noisy).chosen_.settings["tta"]  # type: ignore[union-attr]
+    for asked, turns in ((False, 2), (True, 8)):
+        model = hush.Auto(precision="float32", device="cpu", tta=asked).fit(noisy)
+        assert model.chosen_ is not None
+        assert model.chosen_.settings["tta"] and model.chosen_.settings["turns"] == turns
     assert not Clock.of("fast", "cpu", "bfloat16").slow

@@ -547,6 +547,17 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
     assert float(seen[-1][0, 4:].max()) < 0.1
 
 
+def test_of_two_turned_images_one_is_the_half_turn(made: Path, photons: np.ndarray) -> None:
+    def denoised(image: np.ndarray, **settings: Any) -> np.ndarray:
+        return method(noise="gaussian:sigma=12", **settings).fit(image).denoise(image).data
+
+    photons = photons[:64, :96]  # on the network's grid: nothing is mirrored at an end
+    there, back = denoised(photons), denoised(photons[::-1, ::-1].copy())[::-1, ::-1]
+    assert np.abs(there - back).max() > 1e-3
+    np.testing.assert_allclose(denoised(photons, tta=True, turns=2), (there + back) / 2, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(denoised(photons, tta=True, turns=1), there)
+
+
 @pytest.mark.parametrize("name", ["gaussian-fast", "colour-fast"])
 def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from skimage import data

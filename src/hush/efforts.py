@@ -66,15 +66,23 @@ class Clock:
             return float(BM3D * million)
         if method == "pretrained":
             best = settings.get("best") or settings.get("weights", "").endswith(weights.BEST)
-            return float(times * (HEAVY if best else 1.0) * (TURNS if settings.get("tta") else TURNS / 8) * million)
+            turns = settings.get("turns", 8) if settings.get("tta") else 1
+            return float(times * (HEAVY if best else 1.0) * TURNS * turns / 8 * million)
         if method == "finetuned":
             learning = (settings.get("steps") or STEPS) * settings.get("batch", BATCH) / BATCH * self._step()
             return float(LOOKED + learning) + self.seconds("pretrained", {"tta": True, "best": True}, image)
         return float(LEARNING[self.effort] + JUDGED + times * LEARNED * million)
 
-    def turns(self, image: Image) -> bool:
-        """Whether there is time for the mean over turned images: half of the least budget, however small the image."""
-        return self.effort != "fast" or self.seconds("pretrained", {"tta": True}, image) < BUDGET["fast"] / 2
+    def turned(self, image: Image) -> dict[str, Any]:
+        """Return whether there is time for the mean over turned images, as settings: over all eight, two or none.
+
+        With little time it takes half of it at most, however small the image.
+        """
+        every: dict[str, Any] = {"tta": True}
+        for settings in (every, every | {"turns": 2}):
+            if self.effort != "fast" or self.seconds("pretrained", settings, image) < BUDGET["fast"] / 2:
+                return settings
+        return {"tta": False}
 
     def learning(self, image: Image) -> dict[str, int]:
         """Return how what comes trained can learn an image further, as settings; none where too few steps are worth it.

@@ -26,8 +26,10 @@ def pad_end(x: Tensor, multiple: int) -> Tensor:
     return x
 
 
-def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor, along: bool = False) -> Tensor:
-    """Return the mean of a function over the eight turns and flips of the plane, each turned back.
+def mean_over_symmetries(
+    function: Callable[[Tensor], Tensor], x: Tensor, along: bool = False, number: int = 8
+) -> Tensor:
+    """Return the mean of a function over turns and flips of the plane, each turned back.
 
     Parameters
     ----------
@@ -37,16 +39,17 @@ def mean_over_symmetries(function: Callable[[Tensor], Tensor], x: Tensor, along:
         On the pooling grid, so that a turned tile lies on it as well.
     along : bool
         Whether the last two channels say something of Y and of X: they change places where those do.
+    number : int
+        Of the eight turns and flips: the first of them leaves the plane as it is, the second is the half turn.
     """
     total: Tensor | float = 0.0
     other = torch.cat([x[:, :-2], x[:, -1:], x[:, -2:-1]], 1) if along else x
-    for swap in (False, True):
-        for axes in ((), (-1,), (-2,), (-2, -1)):
-            turned = (other.transpose(-1, -2) if swap else x).flip(axes)
-            y = function(turned).flip(axes)
-            total = total + (y.transpose(-1, -2) if swap else y)
+    for swap, axes in [(swap, axes) for swap in (False, True) for axes in ((), (-2, -1), (-1,), (-2,))][:number]:
+        turned = (other.transpose(-1, -2) if swap else x).flip(axes)
+        y = function(turned).flip(axes)
+        total = total + (y.transpose(-1, -2) if swap else y)
     assert isinstance(total, Tensor)
-    return total / 8
+    return total / number
 
 
 def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:

@@ -103,7 +103,7 @@ class Auto(Seeing):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.verdict_ = self.report_.verdict
-        settings = {"weights": weights.BLIND, "tta": self.tta or self.clock_.turns(given[0])}
+        settings = {"weights": weights.BLIND} | self._turned(given[0])
         away = self._photograph(given[0])
         if away is not None and away >= PHOTOGRAPH:
             self.verdict_ = "Noise of a camera, which smoothed and compressed it: no level of it can be told."
@@ -179,7 +179,7 @@ class Auto(Seeing):
             name = "nlm"
         if name != "pretrained":
             return name, settings, self._build(name, settings).fit(images)
-        settings |= {"tta": self.tta or self.clock_.turns(images[0]), "best": self.effort != "fast"}
+        settings |= self._turned(images[0]) | {"best": self.effort != "fast"}
         try:
             model = self._build(name, settings).fit(images)
             learning = self._learns(model, images[0])
@@ -192,6 +192,10 @@ class Auto(Seeing):
             self.notes_.append(f"{error}; BM3D serves instead ('hush weights' shows what is here)")
             self.reason_ = f"the weights that come with hush cannot be used ({error}): stabilised, then BM3D"
             return "bm3d", {}, self._build("bm3d", {}).fit(images)
+
+    def _turned(self, image: Image) -> dict[str, Any]:
+        """Settings of the mean over turned images: what was asked for, or what there is time for."""
+        return {"tta": True} if self.tta else self.clock_.turned(image)
 
     def _learns(self, model: Denoiser, image: Image) -> dict[str, int]:
         """How what comes trained is trained further, if it is: on enough pixels, for a camera's white noise.

@@ -58,7 +58,9 @@ class Pretrained(Classical):
     device, precision : str or None
         Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
     tta : bool
-        Mean over the eight turns and flips of the image.
+        Mean over turns and flips of the image.
+    turns : int
+        Over how many of them, 8 at most. Two, the image and its half turn, bring more than half of what eight do.
 
     Examples
     --------
@@ -82,11 +84,13 @@ class Pretrained(Classical):
     device: str | None = None
     precision: Literal["bfloat16", "float32"] | None = None
     tta: bool = False
+    turns: int = 8
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
         super().check()
         demand(self.scale is None or self.scale > 0, "scale", self.scale, "more than 0, or none: chosen")
+        demand(1 <= self.turns <= 8, "turns", self.turns, "1 to 8")
 
     def expectation(self, images: Sequence[Image], models: int = 1) -> str:
         """Say in a sentence what will be done."""
@@ -218,7 +222,7 @@ class Pretrained(Classical):
         level = prepared.level(sigma) * value
         x = self._tensor(prepared.planes(values, level))
         with torch.inference_mode():
-            y = mean_over_symmetries(self._apply, x, self.knows_missing) if tta else self._apply(x)
+            y = mean_over_symmetries(self._apply, x, self.knows_missing, self.turns if tta else 1)
         return prepared.unmixed(self._back(y, values.shape) * prepared.range(level) + prepared.middle)
 
     def deviation(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
