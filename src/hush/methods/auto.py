@@ -54,7 +54,7 @@ class Auto(Seeing):
     tile : int or None
         Side of a tile.
     tta : bool
-        Mean over turned images also with little time for a large image.
+        Mean over all eight turned images also with little time for a large image.
 
     Examples
     --------
