@@ -18,9 +18,10 @@ from statistics import median
 from time import perf_counter
 
 import hush
-from hush import io, simulate
-from hush.image import Image
-from hush.machine import device_name, device_of
+from hush import io
+from hush.core.device import device_name, device_of
+from hush.core.image import Image
+from hush.datasets import synthetic
 from hush.noise import parse
 
 REPEATS = {"fast": 5, "balanced": 3, "thorough": 1}
@@ -40,7 +41,7 @@ def command_seconds(file: Path, effort: str, output: Path) -> float:
     """Time the command, the start of the interpreter included."""
     words = ["denoise", str(file), "-o", str(output), "--overwrite", "--effort", effort]
     begun = perf_counter()
-    subprocess.run([sys.executable, "-m", "hush.cli", *words], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "hush", *words], check=True, capture_output=True)
     return perf_counter() - begun
 
 
@@ -48,8 +49,8 @@ def main(names: list[str], efforts: list[str]) -> None:
     """Print a line a file and effort."""
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.tif"
-        clean = Image(simulate.epithelium(SIDE, seed=0), "YX")
-        io.write(cells, simulate.add_noise(clean, parse("poisson_gaussian:gain=2,sigma=5")))
+        clean = Image(synthetic.epithelium(SIDE, seed=0), "YX")
+        io.write(cells, synthetic.add_noise(clean, parse("poisson_gaussian:gain=2,sigma=5")))
         print(f"{device_name(device_of())}: seconds after imports, and the whole command's")
         for file in [*map(Path, names), cells]:
             image = io.read(file)

@@ -24,8 +24,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 import hush
-from hush import registry
-from hush.metrics import fit_gain
+from hush.core import registry
+from hush.core.metrics import fit_gain
 
 ROOT = Path(__file__).resolve().parents[1]
 Picture = NDArray[np.float32]

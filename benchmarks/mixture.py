@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hush import io, metrics, registry
-from hush.pretrain import pretrain, recipes
+from hush import io
+from hush.core import metrics, registry
+from hush.pretrained.train import pretrain, recipes
 
 PHOTOGRAPHS = ("Train400", "BSDS500", "ImageNet")
 BLOCK = "[[data]]\n"

@@ -1,7 +1,7 @@
 """Do twelve commands still give the same bytes? Run before and after a change that should not alter results.
 
-``python benchmarks/same_bytes.py before.json`` writes the hashes; ``python benchmarks/same_bytes.py after.json --against
-before.json`` also compares and exits 1 where one differs. Same machine, threads and precision only.
+``python benchmarks/same_bytes.py before.json`` writes the hashes; with ``--against before.json`` it also compares, and
+exits 1 where one differs. Same machine, threads and precision only.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FIXED = {"seconds", "peak_memory_mb", "input", "output"}  # entries of a record 
 def inputs(folder: Path) -> None:
     """Write the noisy images."""
     rng = np.random.default_rng(0)
-    grey = skimage.data.camera()[100:356, 100:356].astype(np.float32)
-    colour = skimage.data.astronaut()[:192, 128:320].astype(np.float32)
+    grey = np.asarray(skimage.data.camera(), np.float32)[100:356, 100:356]  # type: ignore[no-untyped-call]
+    colour = np.asarray(skimage.data.astronaut(), np.float32)[:192, 128:320]  # type: ignore[no-untyped-call]
     run(folder, "simulate", "epithelium", "-o", "cells.tif", "--size", "192", "--seed", "3")
     cells = hush.read(folder / "cells.tif").data
     eight = np.clip(np.rint(grey + rng.normal(0, 20, grey.shape)), 0, 255).astype(np.uint8)

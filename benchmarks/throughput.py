@@ -13,8 +13,8 @@ from time import perf_counter
 
 import numpy as np
 
-from hush import registry
-from hush.machine import device_name
+from hush.core import registry
+from hush.core.device import device_name
 
 REPEATS = 21
 

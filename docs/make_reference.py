@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hush
-from hush import registry
+from hush.core import registry
 
 TARGET = Path(__file__).parent / "reference.md"
 

@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 from skimage import data
 
 import hush
-from hush.image import Image
+from hush.core.image import Image
+from hush.datasets.synthetic import add_noise, epithelium
 from hush.noise import parse
-from hush.simulate import add_noise, epithelium
 
 SIDE, GAP = 200, 4
 ROWS = (  # image, where its piece begins, noise

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import hush
-from hush.models import save_model
+from hush.methods._model_file import save_model
 
 rng = np.random.default_rng(0)
 y, x = np.mgrid[:64, :64]

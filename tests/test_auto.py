@@ -12,17 +12,20 @@ import pytest
 from skimage import data
 
 import hush
-from hush import io, registry, weights
-from hush.blend import Blend, Candidate, Trial, choose, weigh
-from hush.doubts import doubts
-from hush.image import Image
-from hush.judging import Domain
+from hush import io
+from hush.core import registry
+from hush.core.image import Image
+from hush.datasets.camera import photograph
+from hush.datasets.synthetic import epithelium
+from hush.estimation.camera_pipeline import of_a_camera
+from hush.estimation.report import NoiseReport
+from hush.methods._ensemble import Blend, Candidate, Trial, choose, weigh
 from hush.methods.auto import BUDGET
 from hush.noise import parse
-from hush.noisereport import NoiseReport
-from hush.photograph import of_a_camera, photograph
-from hush.simulate import epithelium
-from hush.stein import Stein
+from hush.pretrained import weights
+from hush.quality.diagnostics import doubts
+from hush.quality.estimate import Domain
+from hush.quality.risk import Stein
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -478,7 +481,7 @@ def test_a_masked_background_and_saturated_areas_stay(camera: np.ndarray) -> Non
 
 
 def test_where_photons_are_few_no_mask_is_seen() -> None:
-    from hush.kept import flat
+    from hush.estimation.saturation import flat
 
     assert flat(np.random.default_rng(0).poisson(0.1, (256, 256))) is None
     assert flat(np.zeros((20, 20))).all()
@@ -580,7 +583,7 @@ def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: n
 
 def test_a_large_image_leaves_no_time_for_a_mean(camera: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
-    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("hush.methods._budget.os.cpu_count", lambda: 2)
     monkeypatch.setitem(BUDGET, "balanced", 3.0)  # as of a larger image
     model = hush.Auto(effort="balanced", steps=3).fit(dim)
     assert model.chosen_ is model.usual_

@@ -10,16 +10,18 @@ import torch
 from skimage import data
 
 import hush
-from hush import collaborative, registry, risk, stein
-from hush.analysis import analyze
-from hush.comparison import compare
-from hush.errors import HushError
-from hush.image import Image
-from hush.judging import Domain
+from hush.bench.compare import compare
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.datasets.synthetic import epithelium
+from hush.estimation.analyze import analyze
+from hush.estimation.report import ChannelNoise
+from hush.methods import _bm3d
 from hush.noise import parse
-from hush.noisereport import ChannelNoise
-from hush.simulate import epithelium
-from hush.stabilise import Stabiliser
+from hush.quality import risk
+from hush.quality.estimate import Domain
+from hush.vst.stabilizer import Stabiliser
 
 
 def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
@@ -77,10 +79,10 @@ def test_bm3d_in_colour_uses_what_colours_share() -> None:
 
 def test_the_transforms_invert_each_other() -> None:
     for hard in (True, False):
-        forward, inverse = collaborative._transform(hard)
+        forward, inverse = _bm3d._transform(hard)
         torch.testing.assert_close(inverse @ forward, torch.eye(64), atol=1e-5, rtol=0)
         torch.testing.assert_close(forward.norm(dim=1), torch.ones(64))  # noise keeps its level
-    haar = collaborative._haar(16)
+    haar = _bm3d._haar(16)
     torch.testing.assert_close(haar @ haar.T, torch.eye(16), atol=1e-6, rtol=0)
 
 
@@ -163,7 +165,7 @@ def test_sure_is_the_mean_squared_error(name: str, camera: np.ndarray) -> None:
     image = noisy(camera, "gaussian:sigma=20")
     model = registry.get("methods", name)(sigma=20.0).fit(image)
     domain = Domain(Image(image, "YX"), analyze(image, noise=parse("gaussian:sigma=20")))
-    estimate = stein.sure(domain.through(model), image[None], np.array([20.0]))
+    estimate = risk.sure(domain.through(model.denoise), image[None], np.array([20.0]))
     truth = float(((model.denoise(image).data - camera) ** 2).mean())
     assert abs(estimate.value - truth) < 4 * estimate.error
     assert 0 < estimate.error < 0.3 * truth + 10
@@ -177,10 +179,10 @@ def test_sure_holds_where_photons_are_few() -> None:
     domain = Domain(Image(image, "YX"), said)
     stable = domain.stack(image, Stabiliser.forward)
     model = registry.get("methods", "gaussian")(width=1.2, noise="poisson_gaussian:gain=16").fit(image)
-    unit = stein.sure(domain.through(model), stable, domain.sigma).value
-    estimate = stein.sure(domain.through(model), stable, domain.deviation(stable)).value
+    unit = risk.sure(domain.through(model.denoise), stable, domain.sigma).value
+    estimate = risk.sure(domain.through(model.denoise), stable, domain.deviation(stable)).value
     target = domain.stack(clean, Stabiliser.forward_mean)
-    truth = float(((domain.through(model)(stable) - target) ** 2).mean())
+    truth = float(((domain.through(model.denoise)(stable) - target) ** 2).mean())
     assert abs(estimate - truth) < 0.3 * abs(unit - truth)  # the noise is still no Gaussian one
     assert estimate > 0
 
@@ -193,7 +195,7 @@ def test_hidden_pixels_rank_a_family(camera: np.ndarray) -> None:
     def through(model: Any) -> Any:
         return lambda values: model.filter(values, np.array([25.0]), model.width)
 
-    risks = [risk.hidden(through(model), image[None], np.array([25.0])) for model in models]
+    risks = [risk.hidden(through(model.denoise), image[None], np.array([25.0])) for model in models]
     assert risks[1].value < risks[0].value
     assert risks[1].below(risks[2])
     assert not risks[2].below(risks[1])

@@ -16,9 +16,9 @@ import tifffile
 
 import hush
 from conftest import records
-from hush.errors import HushError
-from hush.files import parse_crop, plan_outputs
-from hush.image import Image
+from hush.cli.files import parse_crop, plan_outputs
+from hush.core.errors import HushError
+from hush.core.image import Image
 
 Run = Callable[..., tuple[int, str, str]]
 FIELDS = {
@@ -259,7 +259,7 @@ def test_a_full_disk_loses_nothing(tif: Path, tmp_path: Path) -> None:
 
 
 def start(*words: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hush.cli", *map(str, words)]
+    command = [sys.executable, "-m", "hush", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -368,7 +368,7 @@ def test_a_large_file_streams_in_bounded_memory(tmp_path: Path) -> None:
         big[top : top + 64] = rows
     big.flush()
     hush_model = hush.Noise2Void(steps=2, maps=2, depth=1, patch=16, batch=2).fit(rows)
-    from hush.models import save_model
+    from hush.methods._model_file import save_model
 
     save_model(hush_model, tmp_path / "m.hush")
     process = start("apply", tmp_path / "m.hush", tmp_path / "big.tif", "-o", tmp_path / "out.tif", "-q")

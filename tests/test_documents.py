@@ -17,7 +17,7 @@ import pytest
 
 import hush
 from hush.cli import hush as command_line
-from hush.errors import HushWarning
+from hush.core.errors import HushWarning
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

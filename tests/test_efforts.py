@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import hush
-from hush.efforts import BATCH, FEWEST, STEPS, Clock
-from hush.image import Image
+from hush.core.image import Image
+from hush.methods._budget import BATCH, FEWEST, STEPS, Clock
 
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("hush.methods._budget.os.cpu_count", lambda: 2)
 
 
 def square(side: int) -> Image:
@@ -47,7 +47,7 @@ def test_as_many_steps_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> 
     assert FEWEST < fewer["steps"] < STEPS and fewer["batch"] < BATCH  # smaller ones, so as to have more
     assert older.learning(square(1024)) == {}  # hardly more than none: not worth the start
     assert Clock("thorough", "cpu", "float32").learning(square(1024)) == all_of_them
-    monkeypatch.setattr("hush.efforts.os.cpu_count", lambda: 8)
+    monkeypatch.setattr("hush.methods._budget.os.cpu_count", lambda: 8)
     assert older.learning(square(512)) == all_of_them
 
 

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 import hush
-from hush import choices, dataset, experiment, registry, studies
-from hush.benchpage import write_document
-from hush.comparepage import compare_page
-from hush.comparison import Entry, collect
-from hush.errors import HushError
-from hush.fluorescence import fluorescence
-from hush.image import Image
-from hush.simulate import epithelium
+from hush.bench import runner, studies
+from hush.bench.compare import Entry, collect
+from hush.bench.studies import choice, coverage, denoise, noise_estimation, trained, volume
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.datasets import recipes
+from hush.datasets.synthetic import epithelium, fluorescence
+from hush.reports.bench import write_document
+from hush.reports.comparison import compare_page
 
 RECIPE = """
 title = "small"
@@ -46,10 +48,10 @@ def recipe(tmp_path: Path) -> Path:
     return tmp_path / "small.toml"
 
 
-def rows(recipe: Path, out: str = "out", make: Any = studies.denoise, **how: Any) -> list[dict[str, Any]]:
+def rows(recipe: Path, out: str = "out", make: Any = denoise.row, **how: Any) -> list[dict[str, Any]]:
     folder = recipe.parent
-    loaded = experiment.load(str(recipe))
-    return experiment.run(loaded, make, scale=how.pop("scale", "smoke"), data=folder / "data", out=folder / out, **how)
+    loaded = runner.load(str(recipe))
+    return runner.run(loaded, make, scale=how.pop("scale", "smoke"), data=folder / "data", out=folder / out, **how)
 
 
 def test_rows_are_complete(recipe: Path) -> None:
@@ -66,8 +68,8 @@ def test_rows_are_complete(recipe: Path) -> None:
 
 
 def test_noise_is_frozen(recipe: Path) -> None:
-    loaded = experiment.load(str(recipe))
-    one, again = (list(dataset.items(loaded, "smoke", recipe.parent / "data")) for _ in range(2))
+    loaded = runner.load(str(recipe))
+    one, again = (list(recipes.items(loaded, "smoke", recipe.parent / "data")) for _ in range(2))
     assert [item.noisy.tobytes() for item in one] == [item.noisy.tobytes() for item in again]
     assert one[0].noisy.tobytes() != one[1].noisy.tobytes()
     assert one[0].noisy.dtype == np.float32
@@ -117,26 +119,26 @@ def test_changed_recipes_and_missing_data_are_refused(recipe: Path) -> None:
     ):
         recipe.write_text(text)
         with pytest.raises(HushError, match=part):
-            experiment.load(str(recipe))
+            runner.load(str(recipe))
     with pytest.raises(HushError, match="no recipe 'clasical'; did you mean 'classical'"):
-        experiment.load("clasical")
+        runner.load("clasical")
 
 
 def test_peers_are_rows_where_they_are_installed(recipe: Path) -> None:
-    item = next(dataset.items(experiment.load(str(recipe)), "smoke", recipe.parent / "data"))
+    item = next(recipes.items(runner.load(str(recipe)), "smoke", recipe.parent / "data"))
     before = hush.psnr(item.noisy, item.clean, 255)
     for peer in ("skimage-nlm", "skimage-tv", "skimage-wavelet"):
-        row = studies.denoise(item, {"peer": peer, "settings": {"sigma": "known"}}, {})
+        row = denoise.row(item, {"peer": peer, "settings": {"sigma": "known"}}, {})
         assert row["psnr"] > before + 1, peer
-    assert "did you mean 'bm3d'" in studies.denoise(item, {"peer": "bm3", "settings": {}}, {})["error"]
+    assert "did you mean 'bm3d'" in denoise.row(item, {"peer": "bm3", "settings": {}}, {})["error"]
     if importlib.util.find_spec("careamics") is None:
-        assert "careamics" in studies.denoise(item, {"peer": "careamics", "settings": {}}, {})["error"]
+        assert "careamics" in denoise.row(item, {"peer": "careamics", "settings": {}}, {})["error"]
 
 
 def test_shipped_recipes_are_sound() -> None:
-    assert {"classical", "noise-estimation", "risk-agreement"} <= set(experiment.names())
-    for name in experiment.names():
-        recipe = experiment.load(name)
+    assert {"classical", "noise-estimation", "risk-agreement"} <= set(runner.names())
+    for name in runner.names():
+        recipe = runner.load(name)
         assert recipe["about"].endswith(".")
         studies.kind_of(recipe)
         for method in recipe.get("method", []):
@@ -147,7 +149,7 @@ def test_shipped_recipes_are_sound() -> None:
 
 def test_table_has_means_and_paired_intervals() -> None:
     base = {"data": "d", "noise": "n", "seed": 0, "ssim": 0.5, "seconds": 1.0}
-    table = studies.denoise_table(
+    table = denoise.table(
         [{**base, "image": k, "method": m, "psnr": p} for m, ps in (("a", (20, 22, 24)), ("b", (21, 24, 27)))
          for k, p in enumerate(ps)],
         {"baseline": "a"},
@@ -165,7 +167,7 @@ def test_the_table_of_choices_counts_harm_and_near_misses() -> None:
     found += [row(0, "auto", 30, 1, chosen="pretrained"), row(1, "auto", 19.9, 1, chosen=None)]
     found += [row(0, "bm3d", 29, 9), row(1, "bm3d", 19.96, 9)]
     found += [row(0, "slow", 40, 90), row(1, "slow", 40, 90)]  # too slow to be the best
-    lines = choices.choice_table(found, {"baseline": "bm3d"}).splitlines()
+    lines = choice.table(found, {"baseline": "bm3d"}).splitlines()
     cells = {line.split(" | ")[2]: [cell.strip(" |") for cell in line.split(" | ")] for line in lines[2:]}
     assert cells["auto"][4:6] == ["24.95", "23.95"]  # after the fit, and without
     assert cells["auto"][9] == "1"  # below what went in
@@ -180,11 +182,11 @@ def test_the_table_of_choices_counts_harm_and_near_misses() -> None:
 def test_coverage_of_a_known_deviation() -> None:
     clean = np.full((256, 256), 100.0, np.float32)
     noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape).astype(np.float32)
-    item = dataset.Item("d", "i", "gaussian:sigma=10", 0, clean, noisy, 255.0, False)
-    found = choices.coverage(item, {"name": "pretrained", "settings": {"sigma": 10.0}}, {})
+    item = recipes.Item("d", "i", "gaussian:sigma=10", 0, clean, noisy, 255.0, False)
+    found = coverage.row(item, {"name": "pretrained", "settings": {"sigma": 10.0}}, {})
     assert 0.3 < found["inside_1"] < found["inside_2"] <= 1
     assert found["ratio"] > 0
-    table = choices.coverage_table([item.key | {"method": "m"} | found], {}).splitlines()
+    table = coverage.table([item.key | {"method": "m"} | found], {}).splitlines()
     assert f"{found['inside_1']:.1%}" in table[2]
 
 
@@ -203,19 +205,20 @@ def test_documents_keep_their_other_text(tmp_path: Path) -> None:
 
 def test_studies_on_simulated_cells(tmp_path: Path) -> None:
     """Every kind of row and its table, on one small image."""
-    item = dataset.Item(
+    item = recipes.Item(
         "cells", "a", "poisson_gaussian:gain=4", 0, epithelium(128),
-        dataset.frozen_noise(epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
+        recipes.frozen_noise(epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
     )  # fmt: skip
     apart = ("trained", "volume")  # have tests of their own
-    for kind, (make, table) in ((kind, both) for kind, both in studies.KINDS.items() if kind not in apart):
+    for kind in (kind for kind in studies.names() if kind not in apart):
+        make, table = studies.kind_of({"kind": kind})
         method = {"name": "median", "settings": {}, "label": "median"}
         row = item.key | {"method": "median"} | make(item, method, {})
         text = table([row, row | {"image": "b"}], {"baseline": ""})
         assert text.startswith("| data |"), kind
         assert "cells" in text
-    assert studies.denoise(item, {"name": "median", "settings": {}, "label": "median"}, {})["psnr"] > 20
-    estimate = studies.estimate(item, {}, {})
+    assert denoise.row(item, {"name": "median", "settings": {}, "label": "median"}, {})["psnr"] > 20
+    estimate = noise_estimation.row(item, {}, {})
     assert abs(estimate["gain_error"]) < 0.2
 
 
@@ -250,15 +253,15 @@ train = { generate = "epithelium", count = 1 }
 def test_methods_are_trained_once_and_then_tested(recipe: Path) -> None:
     path = recipe.parent / "trained.toml"
     path.write_text((TRAINED + CELLS).replace('  { name = "n2c" },\n', ""))
-    loaded = experiment.load(str(path))
-    found = experiment.run(loaded, studies.trained, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "t")
+    loaded = runner.load(str(path))
+    found = runner.run(loaded, trained.row, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "t")
     models = sorted((recipe.parent / "t/models").glob("*.hush"))
     assert len(models) == 2 * 2  # two sets of data, two seeds
     learned = [row for row in found if row["method"] == "ssdn"]
     assert len(learned) == len({(row["data"], row["image"], row["seed"]) for row in learned})
     assert {row["training_pixels"] for row in learned} == {3 * 2 * 16 * 16}
     assert all(0 < row["inside_1"] < row["inside_2"] < 1 for row in learned)
-    text = studies.trained_table(found, loaded)
+    text = trained.table(found, loaded)
     assert "| copies | gaussian:sigma=25 | ssdn |" in text
 
 
@@ -273,8 +276,8 @@ def test_a_method_may_begin_with_another_training(recipe: Path) -> None:
         f'label = "only", settings = {{ noise = "known" }}, {begin[:-2]}, only = true }} }},\n]',
     )
     path.write_text(text.replace("seeds = [0, 1]", "seeds = [0]"))
-    loaded = experiment.load(str(path))
-    found = experiment.run(loaded, studies.trained, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "u")
+    loaded = runner.load(str(path))
+    found = runner.run(loaded, trained.row, scale="cpu", data=recipe.parent / "data", out=recipe.parent / "u")
     of = {row["method"]: row["psnr"] for row in found}
     assert set(of) == {"noisy", "tuned", "only"}
     assert len(set(of.values())) == 3
@@ -283,15 +286,13 @@ def test_a_method_may_begin_with_another_training(recipe: Path) -> None:
 def test_volumes_and_the_bias_of_magnitudes() -> None:
     clean = np.zeros((6, 32, 32), np.float32)
     clean[:, 8:24, 8:24] = 150
-    noisy = dataset.frozen_noise(clean, "rician:sigma=20", "x", 0)
-    item = dataset.Item("head", "a", "rician:sigma=20", 0, clean, noisy, 255.0, False)
+    noisy = recipes.frozen_noise(clean, "rician:sigma=20", "x", 0)
+    item = recipes.Item("head", "a", "rician:sigma=20", 0, clean, noisy, 255.0, False)
     plain = {"name": "mean", "settings": {"ndim": 3, "size": 3, "sigma": 20.0}, "label": "mean"}
-    biased, right = (
-        studies.volume(item, {**plain, "settings": {**plain["settings"], "correct": c}}, {}) for c in (0, 1)
-    )
+    biased, right = (volume.row(item, {**plain, "settings": {**plain["settings"], "correct": c}}, {}) for c in (0, 1))
     assert biased["bias_outside"] > 20
     assert right["bias_outside"] < 0.5 * biased["bias_outside"]
-    assert "| head | rician:sigma=20 | mean |" in studies.volume_table([item.key | {"method": "mean"} | right], {})
+    assert "| head | rician:sigma=20 | mean |" in volume.table([item.key | {"method": "mean"} | right], {})
 
 
 # The page of a comparison ------------------------------------------------------------------------

@@ -7,8 +7,8 @@ import pytest
 from skimage import data
 
 import hush
-from hush.errors import HushError, HushWarning
-from hush.image import Image
+from hush.core.errors import HushError, HushWarning
+from hush.core.image import Image
 from hush.methods.finetuned import LOST, STEPS, Finetuned
 from hush.methods.pretrained import Pretrained
 

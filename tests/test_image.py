@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hush.errors import HushError
-from hush.image import Image, as_image, cast, guess_axes
+from hush.core.errors import HushError
+from hush.core.image import Image, as_image, cast, guess_axes
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from hush import io
-from hush.image import Image
+from hush.core.image import Image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 NOTE = {"version": "0.1.0", "method": "n2v", "steps": 300}
@@ -72,7 +72,7 @@ def test_import_is_light():
 def test_a_third_party_adds_a_format(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from hush import registry
+    from hush.core import registry
 
     raw = SimpleNamespace(
         SUFFIXES=(".raw.gz",),

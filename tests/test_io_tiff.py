@@ -15,8 +15,8 @@ import pytest
 import tifffile
 
 from hush import io
-from hush.errors import HushError
-from hush.image import Image
+from hush.core.errors import HushError
+from hush.core.image import Image
 
 
 def values(shape: tuple[int, ...], dtype: str = "u2") -> np.ndarray:

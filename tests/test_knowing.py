@@ -10,12 +10,13 @@ import pytest
 from skimage import data
 
 import hush
-from hush import io, registry
-from hush.errors import HushError
-from hush.image import Image
-from hush.knowing import one_colour
-from hush.photograph import of_a_camera
-from hush.simulate import epithelium
+from hush import io
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.datasets.synthetic import epithelium
+from hush.estimation.camera_pipeline import of_a_camera
+from hush.methods._noise_aware import one_colour
 
 
 @pytest.fixture

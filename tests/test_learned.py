@@ -13,15 +13,17 @@ import torch
 
 import hush
 from conftest import SMALL
-from hush import io, registry
-from hush.errors import HushError
-from hush.image import Image
-from hush.metrics import psnr
-from hush.models import save_model
+from hush import io
+from hush.cli.pairs import partners
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.core.metrics import psnr
+from hush.methods._model_file import save_model
 from hush.noise import parse
-from hush.pairs import partners
-from hush.patches import Patches, Scale
-from hush.trainset import Scene, scene_of, split
+from hush.training.dataset import Scene, scene_of, split
+from hush.training.normalization import Scale
+from hush.training.patches import Patches
 
 UNIT = Scale((0.0,), (1.0,))
 QUICK = ["--steps", "4", "--set", "maps=4", "--set", "batch=2", "--set", "patch=16"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hush.masking import RULES, error_at, hide_pixels, stratified, structure_mask
+from hush.training.masking import RULES, error_at, hide_pixels, stratified, structure_mask
 
 BLIND = ["uniform_without_centre", "normal", "normal_fitted", "mean", "median"]
 

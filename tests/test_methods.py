@@ -13,13 +13,13 @@ import torch
 
 import hush
 from conftest import SMALL
-from hush import registry
-from hush.classical import Classical
-from hush.errors import HushError, HushWarning
-from hush.image import Image
-from hush.metrics import psnr
-from hush.models import save_model
-from hush.netdenoiser import NetDenoiser
+from hush.core import registry
+from hush.core.errors import HushError, HushWarning
+from hush.core.image import Image
+from hush.core.metrics import psnr
+from hush.methods._filter import Classical
+from hush.methods._learned import NetDenoiser
+from hush.methods._model_file import save_model
 
 METHODS = registry.names("methods")
 LEARNED = [name for name in METHODS if issubclass(registry.get("methods", name), NetDenoiser)]

@@ -5,9 +5,9 @@ import pytest
 from skimage.data import camera
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from hush.errors import HushError
-from hush.image import Image
-from hush.metrics import METRICS, data_range, fit_gain, psnr, rmse, scores, ssim
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.core.metrics import METRICS, data_range, fit_gain, psnr, rmse, scores, ssim
 
 
 @pytest.fixture

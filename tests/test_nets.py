@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from hush.errors import HushError
-from hush.machine import body_precision, precision_of
+from hush.core.device import body_precision, precision_of
+from hush.core.errors import HushError
 from hush.nets._parts import MaxBlurPool
 from hush.nets.unet import UNet
 

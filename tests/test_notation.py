@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hush.errors import HushError
+from hush.core.errors import HushError
 from hush.noise import parse
 from test_noise import EXAMPLES, MIXED, drawn
 

@@ -7,10 +7,9 @@ import pytest
 from skimage import data
 
 import hush
-from hush import photons
-from hush.fluorescence import fluorescence
-from hush.noise.amplified import Amplified
-from hush.simulate import epithelium
+from hush.datasets.synthetic import epithelium, fluorescence
+from hush.estimation import low_count
+from hush.noise.emccd import EMCCD
 
 
 def scene(kind: str, seed: int = 3) -> np.ndarray:
@@ -21,7 +20,7 @@ def scene(kind: str, seed: int = 3) -> np.ndarray:
 
 def amplified(light: np.ndarray, gain: float, even: float, seed: int = 0) -> np.ndarray:
     """Each photon a gamma-distributed amount of shape `even`; variance is mean times gain."""
-    return np.asarray(Amplified(gain, excess=1 + 1 / even).sample(light, np.random.default_rng(seed)))
+    return np.asarray(EMCCD(gain, excess=1 + 1 / even).sample(light, np.random.default_rng(seed)))
 
 
 def variance(noise: hush.noisereport.ChannelNoise, at: float) -> float:
@@ -55,7 +54,7 @@ def test_pedestal_and_electronics_of_a_confocal_microscope(kind: str, gain: floa
 def test_saturated_pixels_do_not_hide_what_a_photon_counts(seed: int) -> None:
     """Cells reach 330 of 255: without those squares what is finest is one number times the values at any brightness."""
     clean = epithelium(256, seed).astype(np.float64)
-    light = Amplified(20, 4, 0.5).sample(clean[None], np.random.default_rng(seed))[0]
+    light = EMCCD(20, 4, 0.5).sample(clean[None], np.random.default_rng(seed))[0]
     noise = hush.analyze(np.rint(light).clip(0, 255).astype(np.uint8)).channels[0]
     assert noise.clipped_high == 255
     assert noise.offset == pytest.approx(4, abs=0.3)
@@ -79,10 +78,10 @@ def test_an_image_that_is_nearly_all_dark() -> None:
 
 def test_missing_values_are_not_counted() -> None:
     image = amplified(255 * (0.02 + scene("cells")), 60, 2)
-    whole = photons.amplified([image], 0.0)
+    whole = low_count.amplified([image], 0.0)
     image[::17, 5::13] = np.nan
     image[:30, :50] = np.nan
-    holey = photons.amplified([image], 0.0)
+    holey = low_count.amplified([image], 0.0)
     assert whole is not None
     assert holey is not None
     assert holey.gain == pytest.approx(whole.gain, rel=0.05)
@@ -104,14 +103,14 @@ def test_what_only_looks_like_few_photons(kind: str, noise: str) -> None:
         "lost": clean * (rng.random(clean.shape) > 0.05),
         "salt": np.where(rng.random(clean.shape) < 0.05, 255, clean),
     }[noise].clip(0, 255)
-    assert photons.amplified([image], 0.0) is None
-    assert photons.above_dark([image], None, True) is None
-    assert photons.above_dark([np.rint(image)], 1.0, True) is None
+    assert low_count.amplified([image], 0.0) is None
+    assert low_count.above_dark([image], None, True) is None
+    assert low_count.above_dark([np.rint(image)], 1.0, True) is None
 
 
 def test_many_photons_are_left_to_flat_blocks() -> None:
     image = np.random.default_rng(5).poisson(100 + 900 * scene("cells")).astype(np.float64)
-    assert photons.above_dark([image], 1.0, False) is None
+    assert low_count.above_dark([image], 1.0, False) is None
     assert hush.analyze(image.astype(np.uint16)).channels[0].gain == pytest.approx(1, rel=0.2)
 
 

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image as Picture
 
 import hush
-from hush.denoiser import Result
-from hush.errors import HushError
-from hush.image import Image
-from hush.report import page
-from hush.results import FORMAT, SETS, SIDE, collect, without_directories
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.methods._base import Result
+from hush.reports._html import page
+from hush.reports.denoising import FORMAT, SETS, SIDE, collect, without_directories
 
 SECRET = "Jane Doe 1970"
 INFO = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.errors import HushError
-from hush.image import Image, cast
+from hush.core.errors import HushError
+from hush.core.image import Image, cast
+from hush.datasets.synthetic import add_noise, epithelium
 from hush.noise import parse
-from hush.simulate import add_noise, epithelium
 
 
 def test_noise_on_images(noisy: np.ndarray) -> None:

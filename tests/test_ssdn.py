@@ -14,15 +14,17 @@ import torch
 from torch import Tensor
 
 import hush
-from hush import io, registry
-from hush.errors import HushError, HushWarning
-from hush.image import Image
-from hush.likelihood import BEGIN, FLOOR, fit_line, negative_log_likelihood, prior_of
-from hush.metrics import psnr
+from hush import io
+from hush.core import registry
+from hush.core.errors import HushError, HushWarning
+from hush.core.image import Image
+from hush.core.metrics import psnr
+from hush.methods._ssdn_likelihood import BEGIN, FLOOR, fit_line, negative_log_likelihood, prior_of
 from hush.nets.blindgrid import BlindGrid
 from hush.nets.blindspot import BlindSpot
 from hush.noise import NoiseModel, parse
-from hush.patches import Batch, Scale
+from hush.training.normalization import Scale
+from hush.training.patches import Batch
 
 Run = Callable[..., tuple[int, str, str]]
 KINDS = ["gaussian:sigma=25", "poisson:photons=30", "poisson_gaussian:gain=4,offset=10,sigma=3", "rician:sigma=20",

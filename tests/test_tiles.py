@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import ndimage
 
-from hush import tiles
+from hush.core import tiling
 
 
 @given(
@@ -18,7 +18,7 @@ from hush import tiles
 @settings(max_examples=60, deadline=None)
 def test_tiles_cover_once_and_begin_on_the_grid(shape: tuple[int, int], tile: int, margin: int, multiple: int) -> None:
     seen = np.zeros(shape, int)
-    for one in tiles.plan(shape, (tile, tile), margin, multiple):
+    for one in tiling.plan(shape, (tile, tile), margin, multiple):
         seen[one.write] += 1
         for read, inner, write, size in zip(one.read, one.inner, one.write, shape, strict=True):
             assert read.start % multiple == 0
@@ -35,8 +35,8 @@ def test_a_filter_in_tiles_is_the_filter(shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).normal(size=(1, *shape))
     out = np.empty_like(image)
     calls = []
-    plan = tiles.plan(shape, (16, 16), margin=4, multiple=4)
-    tiles.run(lambda x, where: ndimage.uniform_filter(x, (1, 9, 9)), image, plan, out, lambda: calls.append(1))
+    plan = tiling.plan(shape, (16, 16), margin=4, multiple=4)
+    tiling.run(lambda x, where: ndimage.uniform_filter(x, (1, 9, 9)), image, plan, out, lambda: calls.append(1))
     # inside and at true edges alike, since edge tiles see the true edge
     np.testing.assert_allclose(out, ndimage.uniform_filter(image, (1, 9, 9)), atol=1e-12)
     assert len(calls) == len(plan)
@@ -44,11 +44,11 @@ def test_a_filter_in_tiles_is_the_filter(shape: tuple[int, int]) -> None:
 
 def test_several_workers_write_the_same() -> None:
     image = np.random.default_rng(0).normal(size=(1, 70, 80))
-    plan = tiles.plan((70, 80), (16, 16), 2, 1)
+    plan = tiling.plan((70, 80), (16, 16), 2, 1)
     results = []
     for workers in (1, 3):
         out, count = np.zeros_like(image), []
-        tiles.run(lambda piece, _: piece * 2, image, plan, out, lambda count=count: count.append(1), workers)
+        tiling.run(lambda piece, _: piece * 2, image, plan, out, lambda count=count: count.append(1), workers)
         assert len(count) == len(plan)
         results.append(out)
     assert (results[0] == results[1]).all()
@@ -61,4 +61,4 @@ def test_a_worker_that_fails_is_heard() -> None:
 
     image = np.zeros((1, 40, 40))
     with pytest.raises(ValueError, match="broken"):
-        tiles.run(broken, image, tiles.plan((40, 40), (8, 8), 0, 1), image.copy(), None, 2)
+        tiling.run(broken, image, tiling.plan((40, 40), (8, 8), 0, 1), image.copy(), None, 2)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hush.checkpoint import Checkpoint, digest
-from hush.errors import HushError, HushWarning
-from hush.patches import Patches, Scale, fill, scale_of
-from hush.train import WARMUP, Schedule, Trainer
+from hush.core.errors import HushError, HushWarning
+from hush.core.missing import fill
+from hush.training.checkpoint import Checkpoint, digest
+from hush.training.normalization import Scale, scale_of
+from hush.training.patches import Patches
+from hush.training.trainer import WARMUP, Schedule, Trainer
 
 
 def line() -> nn.Module:

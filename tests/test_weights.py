@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from hush import io, pretrain, pretraindata, registry, risk, weights
-from hush.errors import HushError
-from hush.image import Image
-from hush.metrics import psnr
+from hush import io
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.core.metrics import psnr
+from hush.datasets.camera import photograph
+from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.nets.resunet import ResUNet
-from hush.noisereport import ChannelNoise, NoiseReport
-from hush.photograph import photograph
+from hush.pretrained import data, train, weights
+from hush.quality import risk
 
 Run = Callable[..., tuple[int, str, str]]
 SECOND = "{ steps = 4, learning_rate = 1e-3, batch = 2, patch = 48, power = 0.7 }"
@@ -63,7 +66,7 @@ def made(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of the user's own weights with one in it."""
     folder = tmp_path / "cache"
     folder.mkdir()
-    pretrain.pretrain(str(recipe), tmp_path, folder / "tiny.safetensors", steps=3)
+    train.pretrain(str(recipe), tmp_path, folder / "tiny.safetensors", steps=3)
     monkeypatch.setenv("HUSH_WEIGHTS", str(folder))
     weights.load.cache_clear()
     return folder
@@ -71,9 +74,9 @@ def made(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe: Path) -> None:
     torch.manual_seed(0)
-    settings = pretrain.recipe_of(str(recipe)) | {"sigma": [10.0, 60.0]}
+    settings = train.recipe_of(str(recipe)) | {"sigma": [10.0, 60.0]}
     clean = torch.zeros(64, 1, 64, 64)
-    made = pretraindata.shown(clean, settings, torch.Generator().manual_seed(0))
+    made = data.shown(clean, settings, torch.Generator().manual_seed(0))
     x, level = made.x, made.level
     assert torch.equal(made.target, clean)
     assert x.shape == (64, 2, 64, 64)
@@ -85,11 +88,11 @@ def test_the_network_learns_to_remove_noise_of_the_level_that_it_is_told(recipe:
 
 
 def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe)) | {
+    settings = train.recipe_of(str(recipe)) | {
         "sigma": [20.0, 60.0],
         "camera": CAMERA | {"shared": 0.8, "photons": 0.0},
     }
-    made = pretraindata.shown(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
+    made = data.shown(torch.zeros(60, 1, 96, 96), settings, torch.Generator().manual_seed(0))
     x = made.x
     assert x.shape == (60, 6, 96, 96)
     assert float(x[:, 2].abs().max()) == 0
@@ -105,9 +108,9 @@ def test_noise_that_neighbours_share_is_told_by_their_correlation(recipe: Path) 
 
 
 def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe)) | {"camera": CAMERA | {"shared": 0.0, "photons": 1.0, "most": 2.0}}
+    settings = train.recipe_of(str(recipe)) | {"camera": CAMERA | {"shared": 0.0, "photons": 1.0, "most": 2.0}}
     clean = torch.full((40, 1, 96, 96), 0.3)
-    made = pretraindata.shown(clean, settings, torch.Generator().manual_seed(0))
+    made = data.shown(clean, settings, torch.Generator().manual_seed(0))
     away = (made.x[:, 0] - made.target[:, 0]).mean((1, 2)) / made.level[:, 0, 0, 0]
     assert float(away.abs().max()) < 0.05  # the target is the mean of the stabilised values
     real = (made.x[:, 0] - made.target[:, 0]).std((1, 2)) / made.level[:, 0, 0, 0]
@@ -115,17 +118,17 @@ def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: 
     torch.testing.assert_close(1 - made.x[:, 2].mean((1, 2)), real, rtol=0, atol=0.12)
     assert float(made.x[:, 3:].abs().max()) == 0
     bright = {"camera": CAMERA | {"shared": 0.0, "photons": 1.0, "least": 50.0}}
-    made = pretraindata.shown(torch.full((40, 1, 32, 32), 0.5), settings | bright, torch.Generator().manual_seed(0))
+    made = data.shown(torch.full((40, 1, 32, 32), 0.5), settings | bright, torch.Generator().manual_seed(0))
     assert float(made.x[:, 2].abs().max()) < 0.1
 
 
 def test_few_photons_may_be_amplified_by_chance(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretraindata, "READ", (0.0,))
+    monkeypatch.setattr(data, "READ", (0.0,))
     camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 1.0, "most": 1.0}
-    settings = pretrain.recipe_of(str(recipe)) | {"camera": camera}
+    settings = train.recipe_of(str(recipe)) | {"camera": camera}
     clean, dark, away = torch.full((40, 1, 96, 96), 0.5), [], []
     for share, least, most in ((0.0, 1, 12), (1.0, 3000, 9216)):
-        made = pretraindata.shown(clean, settings | {"amplified": share}, torch.Generator().manual_seed(0))
+        made = data.shown(clean, settings | {"amplified": share}, torch.Generator().manual_seed(0))
         seen, target, level = made.x[:, 0], made.target[:, 0], made.level[:, 0]
         assert all(least < one.unique().numel() < most for one in seen)  # photons alike, or each of any amount
         dark.append(float((seen == seen.amin((1, 2), keepdim=True)).float().mean()))
@@ -136,9 +139,9 @@ def test_few_photons_may_be_amplified_by_chance(recipe: Path, monkeypatch: pytes
 
 def test_few_photons_may_be_smeared_along_rows(recipe: Path) -> None:
     camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 20.0, "smeared": 1.0}
-    made = pretraindata.shown(
+    made = data.shown(
         torch.full((40, 1, 96, 96), 0.5),
-        pretrain.recipe_of(str(recipe)) | {"camera": camera},
+        train.recipe_of(str(recipe)) | {"camera": camera},
         torch.Generator().manual_seed(0),
     )
     noise = (made.x[:, 0] - made.target[:, 0]) / made.level[:, 0]
@@ -183,13 +186,13 @@ def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, m
     lines += ["blind = true", "channels = 3", f'data = [{{ {kept}, share = 1.0, licence = "none" }}]']
     lines += [f"score = [{{ {kept}, photons = [100, 9000] }}]"]
     (tmp_path / "snaps.toml").write_text("\n".join(lines), "utf-8")
-    recipe = pretrain.recipe_of(str(tmp_path / "snaps.toml"))
-    (view,) = pretraindata.views_of(recipe["data"][0], tmp_path, 3)
+    recipe = train.recipe_of(str(tmp_path / "snaps.toml"))
+    (view,) = data.views_of(recipe["data"][0], tmp_path, 3)
     np.testing.assert_allclose(view[:, 7, 9], scene[14:16, 18:20].mean((0, 1)), atol=0.5)  # means of four
 
     monkeypatch.setenv("HUSH_WEIGHTS", str(tmp_path))
     weights.load.cache_clear()
-    card = pretrain.pretrain(str(tmp_path / "snaps.toml"), tmp_path, tmp_path / "snaps.safetensors", steps=3)
+    card = train.pretrain(str(tmp_path / "snaps.toml"), tmp_path, tmp_path / "snaps.safetensors", steps=3)
     dim, bright = card["scores"]
     assert 20 < dim["psnr"] < bright["psnr"]
     assert "nothing is told" in (tmp_path / "snaps.md").read_text("utf-8")
@@ -205,8 +208,8 @@ def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, m
 
 def test_colour_patches_of_all_kinds(recipe: Path) -> None:
     how = CAMERA | {"lost": 0.3, "shared": 0.25, "photons": 0.25, "least": 1.0}
-    settings = pretrain.recipe_of(str(recipe)) | {"channels": 3, "camera": how}
-    made = pretraindata.shown(torch.rand(40, 3, 32, 32) - 0.5, settings, torch.Generator().manual_seed(0))
+    settings = train.recipe_of(str(recipe)) | {"channels": 3, "camera": how}
+    made = data.shown(torch.rand(40, 3, 32, 32) - 0.5, settings, torch.Generator().manual_seed(0))
     assert made.x.shape == (40, 12, 32, 32)
     assert torch.isfinite(made.x).all()
     real = (made.x[:, :3] - made.target).std((2, 3)) / made.level[:, :, 0, 0]
@@ -218,7 +221,7 @@ def test_colour_patches_of_all_kinds(recipe: Path) -> None:
 def test_lost_pixels_are_filled_from_around_and_told(recipe: Path) -> None:
     how = {"camera": CAMERA | {"lost": 1.0, "shared": 0.0, "photons": 0.0}, "sigma": [0.0, 0.1]}
     ramp = torch.linspace(-0.5, 0.5, 64).expand(30, 1, 64, 64).contiguous()
-    made = pretraindata.shown(ramp, pretrain.recipe_of(str(recipe)) | how, torch.Generator().manual_seed(0))
+    made = data.shown(ramp, train.recipe_of(str(recipe)) | how, torch.Generator().manual_seed(0))
     lost = made.x[:, 3] > 0
     shares = lost.float().mean((1, 2))
     assert float(shares.min()) > 0.001
@@ -251,7 +254,7 @@ def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path
     how = ", ".join(f"{key} = {value}" for key, value in CAMERA.items())
     added = f'begin = "tiny"\ncamera = {{ {how} }}\nseed = 3'
     path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
-    note = pretrain.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
+    note = train.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
     assert "Begun with the weights `tiny`" in weights.as_text("more", note)
     assert (note["begin"], weights.inputs_of(note)) == ("tiny", 6)
     x = torch.rand(1, 6, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -263,9 +266,9 @@ def test_a_deeper_network_begins_with_what_the_shallower_one_gave(made: Path, re
     path = tmp_path / "deeper.toml"
     text = RECIPE.replace("maps = 4", "maps = 4, blocks = 3").replace("seed = 3", 'begin = "tiny"\nseed = 3')
     path.write_text(text.replace("rate = 2e-3", "rate = 0.0"), "utf-8")
-    pretrain.pretrain(str(path), tmp_path, made / "same.safetensors", steps=1)
+    train.pretrain(str(path), tmp_path, made / "same.safetensors", steps=1)
     path.write_text(text, "utf-8")
-    pretrain.pretrain(str(path), tmp_path, made / "deeper.safetensors", steps=2)
+    train.pretrain(str(path), tmp_path, made / "deeper.safetensors", steps=2)
     x = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (same, _), (deeper, _) = (weights.load(name) for name in ("tiny", "same", "deeper"))
     torch.testing.assert_close(same(x), old(x))
@@ -284,8 +287,8 @@ def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
     text = RECIPE.split("data = [")[0].replace("channels = 1", "channels = 3").replace("rate = 2e-3", "rate = 0.0")
     dyes = 'name = "dyes", files = "pictures/*.png", last = 3, together = 3, share = 1.0, licence = "none"'
     path.write_text(f'begin = "tiny"\n{text}data = [{{ {dyes} }}]\nscore = []', "utf-8")
-    pretrain.pretrain(str(path), tmp_path, made / "colours.safetensors", steps=1)
-    (view,) = pretraindata.views_of(pretrain.recipe_of(str(path))["data"][0], tmp_path, 3)
+    train.pretrain(str(path), tmp_path, made / "colours.safetensors", steps=1)
+    (view,) = data.views_of(train.recipe_of(str(path))["data"][0], tmp_path, 3)
     assert view[:, 0, 0].tolist() == [60, 120, 180]
     (old, _), (new, card) = weights.load("tiny"), weights.load("colours")
     assert weights.inputs_of(card) == 6
@@ -297,11 +300,11 @@ def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
 
 
 def test_with_a_lower_power_strong_noise_counts_more(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe))
-    batch = pretraindata.Batch(torch.zeros(4, 1, 32, 32), None)
+    settings = train.recipe_of(str(recipe))
+    batch = data.Batch(torch.zeros(4, 1, 32, 32), None)
 
     def lost(sigma: float, **own: float) -> float:
-        loss = pretrain.loss_of(settings | {"sigma": [sigma, sigma]} | own)
+        loss = train.loss_of(settings | {"sigma": [sigma, sigma]} | own)
         return float(loss(Plain(), batch, torch.Generator().manual_seed(0)))
 
     def loss_at(sigma: float, power: float) -> float:
@@ -311,33 +314,33 @@ def test_with_a_lower_power_strong_noise_counts_more(recipe: Path) -> None:
 
 
 def test_levels_of_colours_differ_in_some_patches_only(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe))
-    level = pretraindata.shown(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0)).level
+    settings = train.recipe_of(str(recipe))
+    level = data.shown(torch.zeros(400, 3, 8, 8), settings, torch.Generator().manual_seed(0)).level
     apart = (level.amax(1) > level.amin(1)).float().mean()
     assert 0.4 < float(apart) < 0.6
     assert float((level.amax(1) / level.amin(1).clip(1e-6)).max()) <= 4.001
 
 
 def test_patches_come_from_all_collections_by_their_share(recipe: Path, tmp_path: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe))
+    settings = train.recipe_of(str(recipe))
     sets = [[np.full((1, 40, 40), value, np.uint8)] for value in (0, 255)]
-    batch = pretraindata.mixture(settings, sets).batch(1000, np.random.default_rng(0))
+    batch = data.mixture(settings, sets).batch(1000, np.random.default_rng(0))
     assert batch.noisy.shape == (1000, 1, 32, 32)
     assert set(batch.noisy[:, 0, 0, 0].tolist()) == {-0.5, 0.5}
     assert abs(float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) - 0.7) < 0.05
 
 
 def test_a_collection_may_have_a_share_for_each_cycle(recipe: Path) -> None:
-    settings = pretrain.recipe_of(str(recipe))
+    settings = train.recipe_of(str(recipe))
     settings["data"] = [{"share": [0.0, 0.5]}, {"share": 0.5}]
     sets = [[np.full((1, 40, 40), value, np.uint8)] for value in (0, 255)]
-    batches = [pretraindata.mixture(settings, sets, cycle).batch(1000, np.random.default_rng(0)) for cycle in (0, 1)]
+    batches = [data.mixture(settings, sets, cycle).batch(1000, np.random.default_rng(0)) for cycle in (0, 1)]
     black = [float((batch.noisy[:, 0, 0, 0] < 0).float().mean()) for batch in batches]
     assert black[0] == 0
     assert abs(black[1] - 0.5) < 0.05
     settings["data"][0]["name"] = "mine"
     with pytest.raises(HushError, match="mine has 2 shares, but none for cycle 3"):
-        pretraindata.mixture(settings, sets, 2)
+        data.mixture(settings, sets, 2)
 
 
 @pytest.mark.parametrize("last", [5, 10])
@@ -346,12 +349,12 @@ def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path
         if step == last:
             raise KeyboardInterrupt
 
-    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "a.safetensors")
+    train.pretrain(str(recipe), tmp_path, tmp_path / "a.safetensors")
     with pytest.raises(KeyboardInterrupt):
-        pretrain.pretrain(str(recipe), tmp_path, tmp_path / "b.safetensors", report=stop, every=0.0)
+        train.pretrain(str(recipe), tmp_path, tmp_path / "b.safetensors", report=stop, every=0.0)
     assert not (tmp_path / "b.safetensors").exists()
     begun: list[int] = []
-    pretrain.pretrain(
+    train.pretrain(
         str(recipe), tmp_path, tmp_path / "b.safetensors", resume=True, report=lambda step, *_: begun.append(step)
     )
     assert begun[0] in (last, last + 1)
@@ -362,12 +365,12 @@ def test_stopped_and_resumed_gives_the_same_weights(recipe: Path, tmp_path: Path
 
 
 def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> None:
-    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "whole.safetensors")
+    train.pretrain(str(recipe), tmp_path, tmp_path / "whole.safetensors")
     recipe.write_text(RECIPE.replace(f", {SECOND}", ""), "utf-8")
-    pretrain.pretrain(str(recipe), tmp_path, tmp_path / "parts.safetensors", keep=True)
+    train.pretrain(str(recipe), tmp_path, tmp_path / "parts.safetensors", keep=True)
     recipe.write_text(RECIPE, "utf-8")
     seen: list[int] = []
-    note = pretrain.pretrain(
+    note = train.pretrain(
         str(recipe), tmp_path, tmp_path / "parts.safetensors", resume=True, report=lambda step, *_: seen.append(step)
     )
     assert seen == [9, 10, 11, 12]
@@ -434,17 +437,17 @@ def test_existing_weights_are_not_overwritten(made: Path, recipe: Path, run: Run
 
 
 def test_shipped_recipes_can_be_read_and_keep_away_from_test_images() -> None:
-    assert "gaussian-fast" in pretrain.recipes()
-    for name in pretrain.recipes():
-        recipe: dict[str, Any] = pretrain.recipe_of(name)
+    assert "gaussian-fast" in train.recipes()
+    for name in train.recipes():
+        recipe: dict[str, Any] = train.recipe_of(name)
         for cycle in range(len(recipe["cycles"])):
-            assert sum(pretraindata.shares_of(recipe, cycle)) == pytest.approx(1)
-        for data in recipe["data"]:
-            assert data["licence"]
-            files = data.get("files", "")
+            assert sum(data.shares_of(recipe, cycle)) == pytest.approx(1)
+        for images in recipe["data"]:
+            assert images["licence"]
+            files = images.get("files", "")
             assert not any(part in files for part in ("BSD68", "Set12", "FMD", "PolyU", "W2S/avg1/", "MRI_nifti"))
             if files.startswith(("Train400", "BSDS500")):
-                assert data["last"] <= (-40 if files.startswith("Train400") else -20)
+                assert images["last"] <= (-40 if files.startswith("Train400") else -20)
 
 
 # The method ------------------------------------------------------------------------------------
@@ -569,7 +572,7 @@ def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPat
     results = []
     for blue in (plain, dim):
         report = NoiseReport((plain, plain, blue), 255, "", {})
-        monkeypatch.setattr("hush.knowing.analyze", lambda *_, report=report, **__: report)
+        monkeypatch.setattr("hush.methods._noise_aware.analyze", lambda *_, report=report, **__: report)
         model = method(weights=name, scale=1.0)
         results.append(model.fit(Image(image, "YXS")).run(Image(image, "YXS")).image.data)
     assert psnr(results[0], clean, 255) > 29

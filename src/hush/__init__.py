@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "HushError": "hush.errors",
-    "HushWarning": "hush.errors",
-    "Image": "hush.image",
+    "HushError": "hush.core.errors",
+    "HushWarning": "hush.core.errors",
+    "Image": "hush.core.image",
     "read": "hush.io",
     "write": "hush.io",
-    "psnr": "hush.metrics",
-    "ssim": "hush.metrics",
-    "rmse": "hush.metrics",
-    "Result": "hush.denoiser",
-    "load": "hush.models",
-    "denoise": "hush.jobs",
-    "analyze": "hush.analysis",
-    "NoiseReport": "hush.noisereport",
-    "add_noise": "hush.simulate",
+    "psnr": "hush.core.metrics",
+    "ssim": "hush.core.metrics",
+    "rmse": "hush.core.metrics",
+    "Result": "hush.methods._base",
+    "load": "hush.methods._model_file",
+    "denoise": "hush._api",
+    "analyze": "hush.estimation.analyze",
+    "NoiseReport": "hush.estimation.report",
+    "add_noise": "hush.datasets.synthetic",
     "BM3D": "hush.methods.bm3d",
     "Auto": "hush.methods.auto",
     "Noise2Void": "hush.methods.n2v",
@@ -34,14 +34,20 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:
-    from hush.analysis import analyze as analyze
-    from hush.denoiser import Result as Result
-    from hush.errors import HushError as HushError
-    from hush.errors import HushWarning as HushWarning
-    from hush.image import Image as Image
+    from hush._api import denoise as denoise
+    from hush.core.errors import HushError as HushError
+    from hush.core.errors import HushWarning as HushWarning
+    from hush.core.image import Image as Image
+    from hush.core.metrics import psnr as psnr
+    from hush.core.metrics import rmse as rmse
+    from hush.core.metrics import ssim as ssim
+    from hush.datasets.synthetic import add_noise as add_noise
+    from hush.estimation.analyze import analyze as analyze
+    from hush.estimation.report import NoiseReport as NoiseReport
     from hush.io import read as read
     from hush.io import write as write
-    from hush.jobs import denoise as denoise
+    from hush.methods._base import Result as Result
+    from hush.methods._model_file import load as load
     from hush.methods.auto import Auto as Auto
     from hush.methods.bm3d import BM3D as BM3D
     from hush.methods.n2c import Noise2Clean as Noise2Clean
@@ -50,12 +56,6 @@ if TYPE_CHECKING:
     from hush.methods.n2v2 import N2V2 as N2V2
     from hush.methods.ssdn import SSDN as SSDN
     from hush.methods.structn2v import StructN2V as StructN2V
-    from hush.metrics import psnr as psnr
-    from hush.metrics import rmse as rmse
-    from hush.metrics import ssim as ssim
-    from hush.models import load as load
-    from hush.noisereport import NoiseReport as NoiseReport
-    from hush.simulate import add_noise as add_noise
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ import click
 
 from hush import __version__
 from hush.cli import _comparing, _denoising, _looking, _noise, _pretraining
-from hush.errors import HushError
+from hush.core.errors import HushError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 

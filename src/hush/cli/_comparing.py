@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from hush.cli._options import AXES, JSON, OVERWRITE, QUIET
-from hush.errors import HushError
+from hush.core.errors import HushError
 
 
 @click.command()
@@ -22,7 +22,7 @@ from hush.errors import HushError
 def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: float | None, as_json: bool) -> int:
     """Compare an image with a reference: PSNR, SSIM, RMSE."""
     from hush import io
-    from hush.metrics import scores
+    from hush.core.metrics import scores
 
     result = scores(io.read(image, axes), io.read(reference, axes), peak=peak, fit=fit_gain)
     if as_json:
@@ -61,10 +61,10 @@ def compare(
 ) -> int:
     """Run several methods on one file: a table, and a page that lays any two over each other."""
     from hush import io
-    from hush.comparepage import compare_page
-    from hush.comparison import collect
-    from hush.comparison import compare as run
-    from hush.console import Console
+    from hush.bench.compare import collect
+    from hush.bench.compare import compare as run
+    from hush.cli.console import Console
+    from hush.reports.comparison import compare_page
 
     console = Console(quiet=quiet, as_json=as_json)
     if (output / "page.html").exists() and not overwrite:
@@ -117,21 +117,21 @@ def bench(
     quiet: bool,
 ) -> int:
     """Run a recipe: every figure that is published. Without a name: list the recipes."""
-    from hush import experiment, studies
-    from hush.benchpage import bench_page, write_document
-    from hush.console import Console
+    from hush.bench import runner, studies
+    from hush.cli.console import Console
+    from hush.reports.bench import bench_page, write_document
 
     if name is None:
-        for one in experiment.names():
-            click.echo(f"{one:<20}{experiment.load(one)['title']}")
+        for one in runner.names():
+            click.echo(f"{one:<20}{runner.load(one)['title']}")
         return 0
     console = Console(quiet=quiet, as_json=False)
-    recipe = experiment.load(name)
+    recipe = runner.load(name)
     make, as_table = studies.kind_of(recipe)
     short = Path(name).stem
     folder = output or Path("results") / short
     with console.counting(short) as progress:
-        rows = experiment.run(
+        rows = runner.run(
             recipe,
             make,
             scale=scale,
@@ -141,7 +141,7 @@ def bench(
             export=export_noise,
             progress=progress,
         )
-    (folder / "recipe.toml").write_text(experiment.source(name), "utf-8")
+    (folder / "recipe.toml").write_text(runner.source(name), "utf-8")
     text = as_table(rows, recipe)
     bench_page(folder, recipe, text)
     click.echo(text)

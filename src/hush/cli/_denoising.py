@@ -27,7 +27,7 @@ from hush.cli._options import (
     pair,
     run_settings,
 )  # fmt: skip
-from hush.errors import HushError
+from hush.core.errors import HushError
 
 
 @click.command()
@@ -43,10 +43,11 @@ from hush.errors import HushError
 @WRITE
 def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str | None, **said: Any) -> int:
     """Denoise files, knowing nothing but themselves."""
-    from hush import files, jobs
+    from hush import _api
+    from hush.cli import files, jobs
 
     console, options = console_of(said), options_of(said)
-    denoiser = build(said, jobs.DEFAULT_METHOD)
+    denoiser = build(said, _api.DEFAULT_METHOD)
     planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     check_pages(planned, options)
     pair(planned, targets, denoiser)
@@ -77,7 +78,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 @QUIET
 def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, **said: Any) -> int:
     """Train a model on files or folders and keep it for 'hush apply'."""
-    from hush import files, jobs
+    from hush.cli import files, jobs
 
     console = console_of(said)
     options = files.Options(axes=said["axes"], again=said["again"])
@@ -108,8 +109,8 @@ def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str 
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:
     """Denoise files with a trained model."""
-    from hush import files
-    from hush.models import load
+    from hush.cli import files
+    from hush.methods._model_file import load
 
     console, options = console_of(said), options_of(said)
     planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from hush import registry
 from hush.cli._options import AXES, JSON, OVERWRITE
+from hush.core import registry
 
 
 @click.command()
@@ -18,8 +18,8 @@ from hush.cli._options import AXES, JSON, OVERWRITE
 @JSON
 def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
     """Say what is in a file: axes, type, pixel size, range."""
-    from hush.console import Console
-    from hush.files import Job, Options, expand, file_facts
+    from hush.cli.console import Console
+    from hush.cli.files import Job, Options, expand, file_facts
 
     console = Console(quiet=False, as_json=as_json)
     planned = [Job(source, source) for source in expand(files)]
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> int:
 @OVERWRITE
 def report(folder: Path, output: Path, overwrite: bool) -> int:
     """Write the page of a results folder (see --results)."""
-    from hush.report import page
+    from hush.reports._html import page
 
     page(folder, output, overwrite=overwrite)
     return 0
@@ -56,7 +56,7 @@ def report(folder: Path, output: Path, overwrite: bool) -> int:
 @JSON
 def doctor(as_json: bool) -> int:
     """Say what this machine can do: versions, device, precision, memory, speed."""
-    from hush.machine import examine
+    from hush.cli.doctor import examine
 
     facts = examine()
     if as_json:

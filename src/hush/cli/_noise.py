@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hush.cli._options import AXES, JSON, KNOWN, OVERWRITE, QUIET
-from hush.errors import HushError
+from hush.core.errors import HushError
 
 
 @click.command()
@@ -27,8 +27,8 @@ from hush.errors import HushError
 @QUIET
 def noise(inputs: Sequence[str], output: str, text: str, seed: int, peak: float | None, clip: bool, **said: Any) -> int:
     """Put noise onto clean files."""
-    from hush import files, jobs
-    from hush.console import Console
+    from hush.cli import files, jobs
+    from hush.cli.console import Console
     from hush.noise import parse
 
     console = Console(quiet=said["quiet"], as_json=said["as_json"])
@@ -49,11 +49,12 @@ def noise(inputs: Sequence[str], output: str, text: str, seed: int, peak: float 
 @OVERWRITE
 def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> int:
     """Make clean images by rule: membrane-labelled cells, or fibres, nuclei, organelles and dots."""
-    from hush import dataset, io
-    from hush.image import Image
+    from hush import io
+    from hush.core.image import Image
+    from hush.datasets import recipes
 
     io.check_output(output, overwrite=overwrite)
-    clean = Image(dataset.MADE[what](size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
+    clean = Image(recipes.MADE[what](size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
     io.write(output, clean, overwrite=overwrite)
     return 0
 
@@ -68,8 +69,8 @@ def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> 
 @QUIET
 def analyze(inputs: Sequence[str], report: Path | None, **said: Any) -> int:
     """Find out what noise is in files, and which method it calls for."""
-    from hush import files, jobs
-    from hush.console import Console
+    from hush.cli import files, jobs
+    from hush.cli.console import Console
 
     console = Console(quiet=said["quiet"], as_json=said["as_json"])
     known = {name: said[name] for name in ("noise", "gain", "offset", "read_noise", "dark")}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hush import registry
-from hush.errors import HushError
+from hush.core import registry
+from hush.core.errors import HushError
 
 if TYPE_CHECKING:
-    from hush.console import Console
-    from hush.files import Job, Options
+    from hush.cli.console import Console
+    from hush.cli.files import Job, Options
 
 
 def together(*options: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,14 +90,14 @@ WRITE = together(
 
 def console_of(said: dict[str, Any]) -> Console:
     """Make the console that the options ask for."""
-    from hush.console import Console
+    from hush.cli.console import Console
 
     return Console(quiet=said.get("quiet", False), as_json=said.get("as_json", False))
 
 
 def options_of(said: dict[str, Any]) -> Options:
     """Say how files are read and written."""
-    from hush.files import Options, parse_crop
+    from hush.cli.files import Options, parse_crop
 
     crop = parse_crop(said["crop"]) if said["crop"] else None
     names = ("axes", "as_float", "again", "overwrite", "report", "results")
@@ -108,7 +108,7 @@ def options_of(said: dict[str, Any]) -> Options:
 
 def run_settings(said: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that do not change what was learned."""
-    from hush.denoiser import STRENGTHS
+    from hush.methods._base import STRENGTHS
 
     names = ("device", "precision", "tile", "tta", *STRENGTHS)
     return {name: said[name] for name in names if name in said}
@@ -142,7 +142,7 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
 
 def pair(planned: Sequence[Job], targets: str | None, denoiser: Any) -> None:
     """Find the partner of every file, before any work."""
-    from hush.pairs import partners
+    from hush.cli.pairs import partners
 
     if targets is None:
         return
@@ -178,7 +178,7 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
 
 def finish(group: Sequence[Job], planned: Sequence[Job], denoiser: Any, options: Options, console: Console) -> None:
     """Denoise and write every file of a group; one that fails does not stop the others."""
-    from hush.jobs import finish_job
+    from hush.cli.jobs import finish_job
 
     for job in group:
         with console.attempt([job], len(planned) > 1), console.tiling(job) as done:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hush.cli._options import JSON, OVERWRITE, QUIET
-from hush.errors import HushError
+from hush.core.errors import HushError
 
 
 @click.command()
@@ -33,8 +33,8 @@ def pretrain(
     quiet: bool,
 ) -> int:
     """Train shipped weights again, from clean images. Without a name: list the recipes."""
-    from hush import pretrain as training
-    from hush.console import Console
+    from hush.cli.console import Console
+    from hush.pretrained import train as training
 
     if name is None:
         for one in training.recipes():
@@ -67,7 +67,7 @@ def pretrain(
 @JSON
 def weights_(name: str | None, as_json: bool) -> int:
     """List the weights that are here, or show one's card."""
-    from hush import weights
+    from hush.pretrained import weights
 
     if name is not None:
         note = weights.card(name)

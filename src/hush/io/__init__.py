@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hush import registry
-from hush.errors import HushError, HushWarning, unknown
-from hush.image import Array, Image
+from hush.core import registry
+from hush.core.errors import HushError, HushWarning, unknown
+from hush.core.image import Array, Image
 
 __all__ = ["check_output", "create", "read", "suffixes", "write"]
 

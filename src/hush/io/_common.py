@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Array, Image, guess_axes
+from hush.core.errors import HushError
+from hush.core.image import Array, Image, guess_axes
 
 LETTERS = "TCZYXS"
 

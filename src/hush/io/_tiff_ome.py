@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Image
+from hush.core.errors import HushError
+from hush.core.image import Image
 from hush.io._common import positive
 
 TYPES = {

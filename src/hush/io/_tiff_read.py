@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hush.image import Array
+from hush.core.image import Array
 from hush.io import _tiff_ome
 from hush.io._common import from_note, positive, without_note
 

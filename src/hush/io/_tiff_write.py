@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError, HushWarning
-from hush.image import Image
+from hush.core.errors import HushError, HushWarning
+from hush.core.image import Image
 from hush.io import _tiff_ome
 from hush.io._common import to_note
 from hush.io._tiff_read import CCITT, LOSSLESS, MICRONS, scale_of_resolution, usual_unit

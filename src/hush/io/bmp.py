@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.image import Array, Image
+from hush.core.image import Array, Image
 from hush.io._common import flat, refuse, settle_axes
 
 SUFFIXES = (".bmp",)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Image
+from hush.core.errors import HushError
+from hush.core.image import Image
 from hush.io._common import flat, from_note, refuse, settle_axes, to_note
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe")

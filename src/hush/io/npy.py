@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Array, Image
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
 from hush.io._common import MAP_FROM, settle_axes
 
 SUFFIXES = (".npy",)

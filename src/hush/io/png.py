@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Array, Image
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
 from hush.io._common import flat, refuse, settle_axes
 
 SUFFIXES = (".png",)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.image import Array, Image
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
 from hush.io import _tiff_read, _tiff_write
 from hush.io._common import LETTERS, MAP_FROM, settle_axes
 

@@ -8,18 +8,20 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from hush import __version__, registry, weights
-from hush.blend import Blend, Candidate, Trial, beside, choose
-from hush.denoiser import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, untouched, warn
-from hush.doubts import doubts, texture
-from hush.efforts import BUDGET, LEARNING, Clock
-from hush.errors import HushError
-from hush.image import Array, Image
-from hush.judging import WINDOW, judge, middle
-from hush.kept import keep_flat
-from hush.knowing import Seeing
-from hush.noisereport import MANY
-from hush.photograph import eight_bits, everywhere, of_a_camera
+from hush import __version__
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.estimation.camera_pipeline import eight_bits, everywhere, of_a_camera
+from hush.estimation.report import MANY
+from hush.estimation.saturation import keep_flat
+from hush.methods._base import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, learning, untouched, warn
+from hush.methods._budget import BUDGET, LEARNING, Clock
+from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
+from hush.methods._noise_aware import Seeing
+from hush.pretrained import weights
+from hush.quality.diagnostics import doubts, texture
+from hush.quality.estimate import WINDOW, judge, middle
 
 LOOK = 1024  # side of the window in which a result is looked at
 LARGE = 512  # and of the one on which methods are tried where there is time
@@ -284,7 +286,8 @@ class Auto(Seeing):
         return model
 
     def _try(self, name: str, settings: dict[str, Any], model: Denoiser, window: Image) -> Candidate:
-        risk, stein = judge(lambda: self._build(name, settings), model, window, self.report_, self.seed)
+        learn = learning(lambda: self._build(name, settings))
+        risk, stein = judge(model.denoise, window, self.report_, self.seed, learn)
         self.trials_.append(Trial(name, settings, risk))
         return Candidate(self.trials_[-1], model, stein)
 

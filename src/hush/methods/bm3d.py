@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from hush import collaborative
-from hush.classical import Classical
-from hush.machine import available_memory, device_of
-from hush.stabilise import Stabiliser
+from hush.core.device import available_memory, device_of
+from hush.methods import _bm3d
+from hush.methods._filter import Classical
+from hush.vst.stabilizer import Stabiliser
 
 Array = Any
 
@@ -22,7 +22,7 @@ class BM3D(Classical):
     """Block matching and three-dimensional filtering: the classic to beat (Dabov et al., IEEE TIP 2007).
 
     Both stages; grey, or colour in opponent space; other noise than white Gaussian through a variance-stabilising
-    transform. Written as matrix products, see `hush.collaborative`.
+    transform. Written as matrix products, see `hush.methods._bm3d`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class BM3D(Classical):
     needs: ClassVar[str] = "noisy"
     scope: ClassVar[str] = "image"
     volumes: ClassVar[bool] = False
-    grid: ClassVar[int] = collaborative.STEP
+    grid: ClassVar[int] = _bm3d.STEP
 
     wiener: bool = True
     device: str | None = None
@@ -62,9 +62,9 @@ class BM3D(Classical):
         groups = [slice(0, 3)] if len(values) == 3 else [slice(k, k + 1) for k in range(len(values))]
         parts = []
         for group in groups:
-            noise = collaborative.Noise(tuple(map(float, sigma[group])), *prepared)
+            noise = _bm3d.Noise(tuple(map(float, sigma[group])), *prepared)
             noisy = torch.from_numpy(np.ascontiguousarray(values[group])).to(device)
-            parts.append(collaborative.bm3d(noisy, noise, wiener=self.wiener).cpu().numpy())
+            parts.append(_bm3d.bm3d(noisy, noise, wiener=self.wiener).cpu().numpy())
         return np.concatenate(parts)
 
     @property
@@ -79,4 +79,4 @@ class BM3D(Classical):
 
     def margin(self, value: float) -> int:
         """Return how far the filter looks, in pixels."""
-        return collaborative.MARGIN
+        return _bm3d.MARGIN

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from hush.denoiser import demand
+from hush.methods._base import demand
 from hush.methods.n2c import Noise2Clean
 
 LAYERS = {"S": 17, "B": 20}

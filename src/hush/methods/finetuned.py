@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush import risk, weights
-from hush.denoiser import Images, Report, Result, as_images, demand
-from hush.efforts import BATCH, STEPS
-from hush.errors import HushError
-from hush.image import Array, Image
-from hush.judging import middle
-from hush.machine import body_precision, memory_format
+from hush.core.device import body_precision, memory_format
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.core.missing import fill
+from hush.estimation.report import ChannelNoise
+from hush.methods._base import Images, Report, Result, as_images, demand
+from hush.methods._budget import BATCH, STEPS
 from hush.methods.pretrained import Pretrained
-from hush.noisereport import ChannelNoise
-from hush.patches import fill
-from hush.train import Schedule, Trainer
+from hush.pretrained import weights
+from hush.quality import risk
+from hush.quality.estimate import middle
+from hush.training.trainer import Schedule, Trainer
 
 KEPT = 0.7  # of what was learned: so far on the way from what the weights were to what they became
 REACH, FASTEST = 0.0045, 6e-5  # all steps' learning rates together, and one's: more forgets what the weights know
@@ -63,6 +64,9 @@ class Finetuned(Pretrained):
     least: ClassVar[int] = 8  # side of a patch
 
     best: bool = True
+
+    learned_from_image: ClassVar[bool] = True
+
     steps: int | None = None
     learning_rate: float | None = None
     batch: int = BATCH

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from hush.classical import Classical
+from hush.methods._filter import Classical
 
 Array = Any
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from scipy import ndimage
 
-from hush.classical import Classical
+from hush.methods._filter import Classical
 
 Array = Any
 

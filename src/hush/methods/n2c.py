@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hush.masking import error_everywhere
-from hush.netdenoiser import NetDenoiser
-from hush.patches import Batch
+from hush.methods._learned import NetDenoiser
+from hush.training.masking import error_everywhere
+from hush.training.patches import Batch
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.denoiser import Report, Result
-from hush.image import Array, Image, as_image, cast
-from hush.masking import error_everywhere
-from hush.netdenoiser import NetDenoiser
-from hush.patches import Batch
+from hush.core.image import Array, Image, as_image, cast
+from hush.methods._base import Report, Result
+from hush.methods._learned import NetDenoiser
+from hush.training.masking import error_everywhere
+from hush.training.patches import Batch
 
 
 @dataclass(kw_only=True, eq=False)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hush.denoiser import demand
-from hush.image import Array
-from hush.masking import between, error_at, grid_phase
-from hush.netdenoiser import NetDenoiser
-from hush.patches import Batch, Patches, Scale
-from hush.trained import Context
-from hush.trainset import Scene
+from hush.core.image import Array
+from hush.methods._base import demand
+from hush.methods._learned import Context, NetDenoiser
+from hush.training.dataset import Scene
+from hush.training.masking import between, error_at, grid_phase
+from hush.training.normalization import Scale
+from hush.training.patches import Batch, Patches
 
 
 @dataclass(kw_only=True, eq=False)

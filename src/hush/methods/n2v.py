@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from hush.denoiser import demand
-from hush.masking import RULES, error_at, hide_pixels
-from hush.netdenoiser import NetDenoiser
-from hush.patches import Batch
+from hush.methods._base import demand
+from hush.methods._learned import NetDenoiser
+from hush.training.masking import RULES, error_at, hide_pixels
+from hush.training.patches import Batch
 
 
 @dataclass(kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class Noise2Void(NetDenoiser):
     radius : int
         Half side of the neighbourhood from which the replacement is drawn.
     rule : str
-        How a hidden pixel is replaced, one of `hush.masking.RULES`.
+        How a hidden pixel is replaced, one of `hush.training.masking.RULES`.
 
     Notes
     -----

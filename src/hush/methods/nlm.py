@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
-from hush.classical import Classical
+from hush.methods._filter import Classical
 
 Array = Any
 PATCH, DISTANCE = 5, 6  # side of the patches that are compared, and how far away they may be

@@ -11,18 +11,21 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from hush import risk, weights
-from hush.classical import Classical
-from hush.denoiser import demand
-from hush.errors import HushError
-from hush.image import Array, Image
-from hush.knowing import Knowing
-from hush.machine import body_precision, device_of, memory_format, precision_of
-from hush.noisereport import ChannelNoise
-from hush.patches import fill
-from hush.prediction import mean_over_symmetries, pad_end
-from hush.shown import Showing, dark, filled, like, noisy_where, waves
-from hush.stabilise import Stabiliser
+from hush.core.device import body_precision, device_of, memory_format, precision_of
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.core.missing import fill
+from hush.estimation.correlation import like
+from hush.estimation.report import ChannelNoise
+from hush.methods._apply import mean_over_symmetries
+from hush.methods._base import demand
+from hush.methods._filter import Classical
+from hush.methods._noise_aware import Knowing
+from hush.nets._parts import pad_end
+from hush.pretrained import weights
+from hush.pretrained.conditioning import Showing, dark, filled, noisy_where, waves
+from hush.quality import risk
+from hush.vst.stabilizer import Stabiliser
 
 UNTOLD = Stabiliser(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
@@ -39,7 +42,7 @@ class Pretrained(Classical):
 
     The noise is stabilised, so that it is Gaussian and of one level, of which the network is told. Since an analysis
     may be wrong, that level is multiplied where two witnesses agree that it should be: how well hidden pixels are
-    predicted, and at which level the network is at peace with itself (`hush.risk.consistent`). The first leans to
+    predicted, and at which level the network is self-consistent (`hush.quality.risk.consistent`). The first leans to
     strong filters where there is texture, the second to weak ones where neighbours share noise of which nothing is
     known; where it is known how they do, and the level was found too high, the second is right by itself.
 
@@ -56,7 +59,7 @@ class Pretrained(Classical):
     best : bool
         Where weights are taken by the noise: those of more arithmetic, if there are any for it.
     device, precision : str or None
-        Where to compute, and in what the network's body: see `hush.machine`; None: the best there is.
+        Where to compute, and in what the network's body: see `hush.core.device`; None: the best there is.
     tta : bool
         Mean over turns and flips of the image.
     turns : int

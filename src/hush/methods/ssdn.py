@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.denoiser import demand
-from hush.errors import HushError, HushWarning
-from hush.image import Array, Image
-from hush.knowing import Knowing
-from hush.likelihood import Prior, fit_line, negative_log_likelihood, prior_of
-from hush.machine import body_precision
-from hush.masking import error_everywhere
-from hush.netdenoiser import NetDenoiser
+from hush.core.device import body_precision
+from hush.core.errors import HushError, HushWarning
+from hush.core.image import Array, Image
+from hush.estimation.report import together
+from hush.methods._base import demand
+from hush.methods._learned import Context, NetDenoiser
+from hush.methods._noise_aware import Knowing
+from hush.methods._ssdn_likelihood import Prior, fit_line, negative_log_likelihood, prior_of
 from hush.noise import NoiseModel, parse
-from hush.noisereport import together
-from hush.patches import Batch, Patches, Scale
-from hush.trained import Context
+from hush.training.masking import error_everywhere
+from hush.training.normalization import Scale
+from hush.training.patches import Batch, Patches
 
 RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
@@ -65,7 +65,7 @@ class SSDN(Knowing, NetDenoiser):
 
     Parameters
     ----------
-    noise, gain, offset, read_noise : see `hush.knowing.Knowing`
+    noise, gain, offset, read_noise : see `hush.methods._noise_aware.Knowing`
     dark : None
         It takes no pattern off.
         What is not said is found out by `hush.analyze`.

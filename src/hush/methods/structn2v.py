@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hush.errors import HushError
-from hush.masking import error_at, hide_pixels, structure_mask
+from hush.core.errors import HushError
 from hush.methods.n2v import Noise2Void
-from hush.patches import Batch
+from hush.training.masking import error_at, hide_pixels, structure_mask
+from hush.training.patches import Batch
 
 
 @dataclass(kw_only=True, eq=False)

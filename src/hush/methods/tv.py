@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle
 
-from hush.classical import Classical
+from hush.methods._filter import Classical
 
 Array = Any
 TURNS = 50  # of Chambolle's iteration; fixed, so that tiles agree

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_wavelet
 
-from hush.classical import Classical
+from hush.methods._filter import Classical
 
 Array = Any
 

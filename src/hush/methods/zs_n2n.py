@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hush.masking import error_everywhere
-from hush.netdenoiser import NetDenoiser
-from hush.patches import Batch
+from hush.methods._learned import NetDenoiser
+from hush.training.masking import error_everywhere
+from hush.training.patches import Batch
 
 DIAGONALS = ((0.0, 0.5, 0.5, 0.0), (0.5, 0.0, 0.0, 0.5))  # of 2 x 2 pixels
 

@@ -104,3 +104,19 @@ def finish(last: nn.Module, features: Tensor, x: Tensor, residual: str) -> Tenso
         if residual == "none":
             return out
         return out + (x if residual == "input" else smooth(x)).to(out.dtype)
+
+
+def pad_end(x: Tensor, multiple: int) -> Tensor:
+    """Mirror (B, C, [Z,] Y, X) at its end up to a multiple; with zeros where it is shorter than one.
+
+    Zeros are what patches of such thin images were padded with in training; mirroring there would
+    show the network copies of the very noise that it is to remove.
+    """
+    for axis in range(2, x.ndim):
+        size = x.shape[axis]
+        need = -size % multiple
+        if need and size >= multiple:
+            x = torch.cat([x, x.narrow(axis, size - 1 - need, need).flip(axis)], axis)
+        elif need:
+            x = torch.cat([x, x.new_zeros(*x.shape[:axis], need, *x.shape[axis + 1 :])], axis)
+    return x

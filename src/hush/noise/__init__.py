@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hush.noise._compose import Noise as Noise
-from hush.noise._compose import Range as Range
-from hush.noise._compose import parse as parse
-from hush.noise._model import Estimate as Estimate
-from hush.noise._model import NoiseModel as NoiseModel
+from hush.noise._base import NoiseModel as NoiseModel
+from hush.noise._notation import Noise as Noise
+from hush.noise._notation import Range as Range
+from hush.noise._notation import parse as parse

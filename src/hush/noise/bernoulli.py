@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.defects import without_impulses
-from hush.noise._check import demand, either, odds_times, outer
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand, either, odds_times, outer
 
 Array = Any
 
@@ -63,10 +62,3 @@ class Bernoulli(NoiseModel):
         """
         lost = 1.0 * ((abs(noisy).sum(-1) == 0) & (self.p > 0))[..., None]
         return either(lost, (mu, cov), (noisy, 0 * cov))
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the share of lost pixels; None where there are none."""
-        _, p, values = without_impulses(list(np.asarray(image, np.float32).reshape(-1, *image.shape[-2:])))
-        spread = 2 * float(np.sqrt(max(p, 1e-6) / np.asarray(image).size)) + 0.05 * p
-        return Estimate(cls(p), {"p": (p - spread, p + spread)}) if values == (0.0,) else None

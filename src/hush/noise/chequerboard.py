@@ -7,10 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.defects import chequerboard
-from hush.noise._blocks import level_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -46,11 +44,3 @@ class Chequerboard(NoiseModel):
     def moments(self, clean: Array) -> tuple[Array, Array]:
         """Return mean and variance of the noisy value, when it is not known which half a pixel is of."""
         return clean, self.amplitude**2 + 0 * clean
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the amplitude; None where there is no chequerboard."""
-        plane, sigma = np.asarray(image).reshape(-1, *image.shape[-2:])[0], level_estimate(image)[0]
-        amplitude = chequerboard(plane, sigma)
-        spread = 2 * sigma / np.sqrt(plane.size)
-        return Estimate(cls(amplitude), {"amplitude": (amplitude - spread, amplitude + spread)}) if amplitude else None

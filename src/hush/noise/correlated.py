@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from hush.noise import _blocks
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -67,16 +66,3 @@ class Correlated(NoiseModel):
     def moments(self, clean: Array) -> tuple[Array, Array]:
         """Return mean and variance of the noisy value of one pixel."""
         return clean, self.sigma**2 + 0 * clean
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate:
-        """Estimate level and length from the spectrum of the flat blocks; good to a length of about 0.6 pixels."""
-        points = _blocks.points(_blocks.as_pairs(image))
-        line = _blocks.line(points, flat=True)
-        spectrum = _blocks.spectrum(points, line)
-        sigma = float(np.sqrt(max(line.level * spectrum.ratio, 0)))
-        lag = (spectrum.lags[0, 1] + spectrum.lags[1, 0]) / 2
-        lengths = np.linspace(0.2, 2, 181)
-        length = float(np.interp(lag, [cls(1, one).lag_one() for one in lengths], lengths))
-        part = line.error_level / max(line.level, _blocks.TINY) / 2 + 0.03
-        return Estimate(cls(sigma, length), {"sigma": (sigma * (1 - part), sigma * (1 + part))})

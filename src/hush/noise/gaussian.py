@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.noise._blocks import level_estimate
-from hush.noise._check import demand, log_normal
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand, log_normal
 
 Array = Any
 
@@ -49,9 +48,3 @@ class Gaussian(NoiseModel):
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density."""
         return log_normal(noisy, clean, self.sigma**2 + 0 * clean)
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate:
-        """Estimate the level from one image or several frames; see `hush.analyze`."""
-        sigma, interval = level_estimate(image)
-        return Estimate(cls(sigma), {"sigma": interval})

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.noise._check import demand, either, log_normal_vector, odds_times, outer, replaced
-from hush.noise._model import NoiseModel, diagonal
+from hush.noise._base import NoiseModel, diagonal
+from hush.noise._formulas import demand, either, log_normal_vector, odds_times, outer, replaced
 
 Array = Any
 

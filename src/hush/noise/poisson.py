@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from hush.noise._blocks import line_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace
+from hush.noise._base import NoiseModel, namespace
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -63,11 +62,3 @@ class Poisson(NoiseModel):
         rate, count = clean.clip(1e-6 * self.gain) / self.gain, noisy / self.gain
         lgamma = special.gammaln if xp is np else xp.lgamma
         return count * xp.log(rate) - rate - lgamma(count + 1)
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the photons at 255 from one image or several frames; see `hush.analyze`."""
-        a, _, (low, high) = line_estimate(image)
-        if a <= 0:
-            return None
-        return Estimate(cls(255 / a), {"photons": (255 / high, 255 / max(low, 1e-9))})

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.noise._blocks import line_estimate
-from hush.noise._check import demand, log_normal
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand, log_normal
 
 Array = Any
 
@@ -80,12 +79,3 @@ class PoissonGaussian(NoiseModel):
         mean, variance = self.moments(clean)
         # without light and read noise there would be no density
         return log_normal(noisy, mean, variance + 1e-6 * self.gain**2)
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate gain and offset (or read noise) from one image or several frames; see `hush.analyze`."""
-        a, b, (low, high) = line_estimate(image)
-        if a <= 0:
-            return None
-        model = cls.from_line(a, b)
-        return Estimate(model, {"gain": (max(low, 0.0), high)})

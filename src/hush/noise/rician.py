@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.special
 
-from hush.noise import _blocks
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace, tiny
+from hush.noise._base import NoiseModel, namespace, tiny
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -75,30 +74,6 @@ class Rician(NoiseModel):
         values = self.moments(clean)[0]
         far = np.asarray(mean) - self.sigma**2 / (2 * np.maximum(mean, self.sigma))
         return np.where(mean > values[-1], far, np.interp(mean, values, clean))
-
-    @classmethod
-    def from_points(cls, points: _blocks.Points) -> Rician | None:
-        """Return the model where the darkest blocks are Rayleigh noise and the bright ones Gaussian, else None.
-
-        Rayleigh noise has a mean of 1.91 deviations and .43 of the variance that bright parts have.
-        """
-        mean, variance = points.mean, points.variance
-        if len(mean) < 6 or mean.min() <= 0 or not variance.all():
-            return None
-        dark, bright = mean < 1.5 * mean.min(), mean > (mean.min() + mean.max()) / 2
-        ratio = np.median(mean[dark]) / np.sqrt(np.median(variance[dark]))
-        level = float(np.median(variance[bright]))
-        rise = level / float(np.median(variance[dark]))
-        even = np.median(np.abs(variance[bright] / level - 1)) < 0.1
-        if dark.sum() < 2 or abs(ratio - 1.913) >= 0.15 or not 1.9 < rise < 2.8 or not even:
-            return None
-        return cls(math.sqrt(level))
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the level from an image with a dark background; None where the noise is not Rician."""
-        model = cls.from_points(_blocks.points(_blocks.as_pairs(image)))
-        return None if model is None else Estimate(model, {"sigma": (0.94 * model.sigma, 1.06 * model.sigma)})
 
 
 def _scaled_bessel(x: Array) -> tuple[Array, Array]:

@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.defects import without_impulses
-from hush.noise._check import demand, either, log_normal_vector, odds_times, outer, replaced
-from hush.noise._model import Estimate, NoiseModel
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand, either, log_normal_vector, odds_times, outer, replaced
 
 Array = Any
 
@@ -75,12 +74,3 @@ class SaltPepper(NoiseModel):
         untouched = log_normal_vector(noisy - mu, cov, level**2 / 12) + mu.shape[-1] * math.log(level)
         lost = (1.0 * (low | high))[..., None] * replaced(self.p, untouched + math.log(2))
         return either(lost, (mu, cov), (noisy, 0 * cov))
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the share of stuck pixels, and the peak; None where they are not at two values."""
-        _, p, values = without_impulses(list(np.asarray(image, np.float32).reshape(-1, *image.shape[-2:])))
-        spread = 2 * float(np.sqrt(max(p, 1e-6) / np.asarray(image).size)) + 0.05 * p
-        if len(values) != 2 or values[0] != 0:
-            return None
-        return Estimate(cls(p, values[1]), {"p": (p - spread, p + spread)})

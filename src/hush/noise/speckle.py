@@ -7,16 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.noise import _blocks
-from hush.noise._check import demand, log_normal
-from hush.noise._model import Estimate, NoiseModel, diagonal, namespace
+from hush.noise._base import NoiseModel, diagonal, namespace
+from hush.noise._formulas import demand, log_normal
 
 Array = Any
-MOST = 0.7  # of the logarithm of variance that a point may be off a curve: texture lifts some without end
-# of a line's residuals: 2 of 100 development images with photons and the offset of a camera give less, and of speckle
-# three in four. Photons are the more common, and taken for speckle lose .2 dB; the other way round .7
-SQUARE = 0.85
-TRIED = np.linspace(0.05, 0.95, 19)  # quantiles of variance over squared brightness, one of which is the speckle's
 
 
 @dataclass(frozen=True)
@@ -63,29 +57,3 @@ class Speckle(NoiseModel):
     def log_prob(self, noisy: Array, clean: Array) -> Array:
         """Return the logarithm of the density."""
         return log_normal(noisy, clean, (self.sigma / self.peak * clean) ** 2 + 1e-12 * self.peak**2)
-
-    @classmethod
-    def from_points(cls, points: _blocks.Points, line: _blocks.Line) -> Speckle | None:
-        """Return the model where variance grows with the square of brightness rather than along a line, else None."""
-        mean, variance = points.mean, np.maximum(points.variance, 1e-6 * line.level)
-        if len(mean) < 6 or mean.min() <= 0 or mean.max() < 2 * mean.min() or line.b >= 0:
-            return None
-        square = [level * mean**2 for level in np.quantile(variance / mean**2, TRIED)]
-        straight = np.maximum(line.a * mean + line.b, 1e-3 * variance)
-        away, *others = (
-            np.sqrt(points.share @ np.log(variance / curve).clip(-MOST, MOST) ** 2) for curve in (straight, *square)
-        )
-        if min(others) > SQUARE * away:
-            return None
-        return cls(255 * float(np.median(np.sqrt(variance) / mean)))
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the level at a peak of 255; None where the noise is no speckle."""
-        points = _blocks.points(_blocks.as_pairs(image))
-        line = _blocks.line(points)
-        model = cls.from_points(points, line)
-        part = line.error_level / max(line.level, _blocks.TINY)
-        return (
-            None if model is None else Estimate(model, {"sigma": (model.sigma * (1 - part), model.sigma * (1 + part))})
-        )

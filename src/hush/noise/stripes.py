@@ -7,11 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from hush.defects import stripes
-from hush.errors import HushError
-from hush.noise._blocks import level_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel
+from hush.core.errors import HushError
+from hush.noise._base import NoiseModel
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -53,13 +51,3 @@ class Stripes(NoiseModel):
     def moments(self, clean: Array) -> tuple[Array, Array]:
         """Return mean and variance of the noisy value of one pixel."""
         return clean, self.amplitude**2 + 0 * clean
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate | None:
-        """Estimate the stronger of rows and columns; None where there are no stripes."""
-        found = stripes(np.asarray(image).reshape(-1, *image.shape[-2:])[0], level_estimate(image)[0])
-        if not found:
-            return None
-        axis: Literal["rows", "columns"] = "rows" if found.get("rows", 0) >= found.get("columns", 0) else "columns"
-        amplitude = found[axis]
-        return Estimate(cls(amplitude, axis), {"amplitude": (0.8 * amplitude, 1.2 * amplitude)})

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.noise._blocks import level_estimate
-from hush.noise._check import demand
-from hush.noise._model import Estimate, NoiseModel, namespace, tiny
+from hush.noise._base import NoiseModel, namespace, tiny
+from hush.noise._formulas import demand
 
 Array = Any
 
@@ -51,10 +50,3 @@ class Uniform(NoiseModel):
         xp, width = namespace(clean), 2 * self.s + 0 * clean
         inside = abs(noisy - clean) <= self.s
         return xp.where(inside, -xp.log(width + tiny(width)), 0 * clean - math.inf)
-
-    @classmethod
-    def estimate(cls, image: Array) -> Estimate:
-        """Estimate the half width from one image or several frames, taking its noise as uniform."""
-        sigma, (low, high) = level_estimate(image)
-        root = math.sqrt(3)
-        return Estimate(cls(root * sigma), {"s": (root * low, root * high)})

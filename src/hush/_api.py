@@ -1,0 +1,38 @@
+"""The public functions that work on arrays and Images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hush.core import registry
+from hush.core.image import Array, Image
+
+DEFAULT_METHOD = "auto"
+
+
+def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any) -> Image | Array:
+    """Denoise one image by itself.
+
+    Parameters
+    ----------
+    image : Image or array
+        The noisy image; axes of an array are guessed from its shape (pages are Z, a last axis of 3 or 4 is colour).
+    method : str
+        A name that ``hush list`` shows.
+    **settings
+        The method's settings, for example ``noise="gaussian:sigma=25"``, or ``seconds=60`` of a learned one.
+
+    Returns
+    -------
+    Image or array
+        Like what was given: same type, shape and dtype.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).poisson(30, (64, 64)).astype(np.uint8)
+    >>> denoise(noisy).dtype
+    dtype('uint8')
+    """
+    denoiser = registry.get("methods", method)(**settings)
+    result: Image = denoiser.fit([image]).denoise(image)
+    return result if isinstance(image, Image) else result.data

@@ -1,0 +1,209 @@
+"""Several methods on one image: figures with a reference, risk without one, and a folder for the page."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Picture
+
+from hush.core import registry
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.core.metrics import scores
+from hush.estimation.analyze import analyze
+from hush.estimation.report import NoiseReport
+from hush.methods._base import Denoiser, learning
+from hush.quality import risk
+from hush.quality.estimate import Domain, hidden_risk, middle
+from hush.vst.stabilizer import Stabiliser
+
+FORMAT = 1
+SIDE = 1024  # longest side of a picture on the page
+GOALS = {"psnr": "high", "ssim": "high", "rmse": "low", "risk": "low", "hidden": "low", "whiteness": "zero",
+         "slope": "one", "offset": "zero", "seconds": "low", "memory_mb": "low"}  # fmt: skip
+
+
+@dataclass
+class Entry:
+    """One method on the image.
+
+    Attributes
+    ----------
+    method : str
+    image : Image or None
+        The result; None when the method failed.
+    figures : dict
+        ``psnr, ssim, rmse`` with a reference; ``risk, risk_error`` (SURE), ``hidden, hidden_error`` (hidden pixels),
+        ``whiteness, slope, offset`` without one; ``seconds, memory_mb``.
+    note : str
+        Why this method, or the error.
+    """
+
+    method: str
+    image: Image | None = None
+    figures: dict[str, float | None] = field(default_factory=dict)
+    note: str = ""
+
+
+def compare(
+    image: Image,
+    methods: Sequence[str],
+    *,
+    reference: Image | None = None,
+    seconds: float = 30.0,
+    seed: int = 0,
+    hidden: bool = False,
+    said: Callable[[str], None] = lambda text: None,
+) -> list[Entry]:
+    """Run methods on the same image, and judge each.
+
+    Parameters
+    ----------
+    image : Image
+    methods : sequence of str
+        Names of ``hush list``.
+    reference : Image, optional
+        A clean image of the same shape.
+    seconds : float
+        For each method that is trained.
+    seed : int
+    hidden : bool
+        Also measure the risk at hidden pixels; learned methods are trained once more, without these pixels.
+    said : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    list of Entry
+        In the order of `methods`; one that fails has no image and its error as note.
+    """
+    kinds = {name: registry.get("methods", name) for name in methods}
+    if reference is not None and reference.data.shape != image.data.shape:
+        raise HushError(f"the reference has shape {reference.data.shape}, and the image {image.data.shape}")
+    report = analyze(image)
+    entries = []
+    for name, kind in kinds.items():
+        said(f"{name} ...")
+
+        def build(kind: Any = kind) -> Denoiser:
+            known = {"seconds": seconds, "seed": seed}
+            model: Denoiser = kind(**{key: value for key, value in known.items() if key in kind.settings_of()})
+            return model
+
+        try:
+            entries.append(_entry(name, build, image, reference, report, hidden, seed))
+        except HushError as error:
+            entries.append(Entry(name, note=f"failed: {error}"))
+    return entries
+
+
+def _entry(
+    name: str,
+    build: Callable[[], Denoiser],
+    image: Image,
+    reference: Image | None,
+    report: NoiseReport,
+    hidden: bool,
+    seed: int,
+) -> Entry:
+    import time
+    import warnings
+
+    begun = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = build().fit([image])
+        result = model.run(Image(np.asarray(image.data, np.float32), image.axes, meta=image.meta))
+        seconds = time.perf_counter() - begun
+        figures: dict[str, float | None] = {}
+        if reference is not None:
+            figures |= {key: value for key, value in scores(result.image, reference).items() if key != "peak"}
+        window = middle(image)
+        domain = Domain(window, report)
+        noisy = domain.stack(window.data, Stabiliser.forward)
+        if np.isfinite(noisy).all():
+            estimate = risk.sure(domain.through(model.denoise), noisy, domain.deviation(noisy), seed=seed)
+            figures |= {"risk": estimate.value, "risk_error": estimate.error}
+            if hidden:
+                other = hidden_risk(model.denoise, domain, noisy, seed, learning(build))
+                figures |= {"hidden": other.value, "hidden_error": other.error}
+    whole = Domain(image, report)
+    before = whole.stack(image.data, Stabiliser.forward)
+    after = whole.stack(result.image.data, Stabiliser.forward_mean)
+    figures |= {"whiteness": risk.residual(before, after)["whiteness"]}
+    plain = whole.stack(image.data, lambda way, plane: plane), whole.stack(result.image.data, lambda way, plane: plane)
+    figures |= {key: value for key, value in risk.residual(*plain).items() if key != "whiteness"}
+    figures |= {"seconds": seconds, "memory_mb": result.info.get("peak_memory_mb")}
+    return Entry(name, result.image, figures, str(result.info.get("reason") or ""))
+
+
+def collect(
+    folder: str | os.PathLike[str], noisy: Image, entries: Sequence[Entry], reference: Image | None, command: str
+) -> None:
+    """Write everything that the page shows into a folder: ``comparison.json`` (last) and 8-bit pictures.
+
+    All pictures share one contrast, so that equal values look equal; residuals share another, with grey for zero.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it does not exist.
+    noisy : Image
+    entries : sequence of Entry
+    reference : Image or None
+    command : str
+        What was typed, without folders.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "comparison.json"
+    record.unlink(missing_ok=True)
+    before = _shown(noisy)
+    truth = None if reference is None else _shown(reference)
+    low, high = np.nanpercentile(before if truth is None else truth, [0.2, 99.8])
+    good = [(entry, _shown(entry.image)) for entry in entries if entry.image is not None]
+    spread = 3 * max([float(np.nanstd(before - after)) for _, after in good], default=1.0) or 1.0
+    pictures = [_save(folder, "noisy", "noisy", (before - low) / (high - low))]
+    if truth is not None:
+        pictures.append(_save(folder, "reference", "reference", (truth - low) / (high - low)))
+    pictures += [_save(folder, e.method, e.method, (after - low) / (high - low)) for e, after in good]
+    pictures += [
+        _save(folder, f"removed-{e.method}", f"removed by {e.method}", 0.5 + (before - after) / (2 * spread))
+        for e, after in good
+    ]
+    rows = [{"method": e.method, "figures": e.figures, "note": e.note, "failed": e.image is None} for e in entries]
+    facts = {
+        "format": FORMAT,
+        "name": str(noisy.meta.get("name") or "image"),
+        "sizes": noisy.sizes,
+        "contrast": [float(low), float(high)],
+        "pictures": pictures,
+        "rows": rows,
+        "goals": GOALS,
+        "command": command,
+    }
+    partial = record.with_suffix(".partial")
+    partial.write_text(json.dumps(facts, indent=1, allow_nan=False, default=float), "utf-8")
+    partial.replace(record)
+
+
+def _shown(image: Image | None) -> Array:
+    """The middle plane, (Y, X) or (Y, X, 3), cut to the size of the page."""
+    assert image is not None
+    planes = list(image.planes(2))
+    view = np.asarray(planes[len(planes) // 2].view(image.data), np.float32)
+    view = np.moveaxis(view, 0, -1) if len(view) == 3 else view[0]
+    cuts = [slice(max(0, (size - SIDE) // 2), max(0, (size - SIDE) // 2) + SIDE) for size in view.shape[:2]]
+    return view[tuple(cuts)]
+
+
+def _save(folder: Path, name: str, label: str, values: Array) -> dict[str, str]:
+    grey = np.clip(np.nan_to_num(values) * 255 + 0.5, 0, 255).astype(np.uint8)
+    Picture.fromarray(grey).save(folder / f"{name}.png")
+    return {"file": f"{name}.png", "label": label}

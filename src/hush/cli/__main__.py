@@ -1,7 +1,0 @@
-"""``python -m hush.cli``: the command line without its script."""
-
-import sys
-
-from hush.cli import main
-
-sys.exit(main())

@@ -1,0 +1,265 @@
+"""Files of a command: names, what is refused before any work, reading them one bad one among many."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush import io
+from hush.core.device import available_memory
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+
+
+@dataclass
+class Job:
+    """One file: where it comes from, where its result goes, and how it ended."""
+
+    source: Path
+    target: Path
+    image: Image | None = None
+    partner: Path | None = None
+    target_image: Image | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read and written; the same for all of a command.
+
+    Attributes
+    ----------
+    axes : str or None
+        Given axes instead of the file's.
+    crop : tuple of slice or None
+        Rows and columns to try it on.
+    as_float : bool
+        Write float32.
+    again : bool
+        Accept files that hush has denoised already.
+    overwrite : bool
+        Replace results that exist.
+    report : Path or None
+        Page of one file, or folder of the pages of several.
+    results : Path or None
+        Keep the folder that the page was made from (a folder in it for each of several files).
+    uncertainty : Path or None
+        Where the standard deviation of every pixel is written; a folder for several files.
+    reason : str
+        Why this method.
+    """
+
+    axes: str | None = None
+    crop: tuple[slice, slice] | None = None
+    as_float: bool = False
+    again: bool = False
+    overwrite: bool = False
+    report: Path | None = None
+    results: Path | None = None
+    uncertainty: Path | None = None
+    reason: str = "asked for"
+
+
+def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
+    """Turn file names and quoted patterns into files; the same file is taken once.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+    folders : bool
+        Whether a folder stands for the images in it.
+
+    Raises
+    ------
+    HushError
+        When a pattern matches nothing.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        if folders and Path(pattern).is_dir():
+            inside = [path for path in sorted(Path(pattern).iterdir()) if path.suffix.lower() in io.suffixes()]
+            if not inside:
+                raise HushError(f"there is no image in the folder {pattern}")
+            found |= dict.fromkeys(inside)
+            continue
+        if Path(pattern).exists() or not glob.has_magic(pattern):
+            found[Path(pattern)] = None
+            continue
+        matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 -- absolute patterns, and ** on request
+        if not matches:
+            raise HushError(f"no file matches {pattern!r}")
+        found |= dict.fromkeys(Path(match) for match in matches if Path(match).is_file())
+    return list(found)
+
+
+def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> list[Job]:
+    """Choose a name for every result and refuse, before any work, what could not be written.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The inputs.
+    out : str or None
+        A file for one input; a folder for several, in which sub-folders are kept; None: beside
+        each input as ``NAME_denoised.EXT``.
+    overwrite : bool
+        Whether results that exist may be replaced.
+
+    Raises
+    ------
+    HushError
+        When two results would have one name, or one cannot be written.
+    """
+    folder = out is not None and (len(sources) > 1 or Path(out).is_dir() or out.endswith(("/", os.sep)))
+    if out is None:
+        targets = [source.with_name(f"{source.stem}_denoised{source.suffix}") for source in sources]
+    elif folder:
+        if Path(out).is_file():
+            raise HushError(f"{Path(out).name} is a file, and {len(sources)} results need a folder")
+        full = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 -- folds ".." and keeps links
+        top = os.path.commonpath([path.parent for path in full])
+        targets = [Path(out) / path.relative_to(top) for path in full]
+    else:
+        targets = [Path(out)]
+    names: dict[Path, Path] = {}
+    for source, target in zip(sources, targets, strict=True):
+        other = names.setdefault(target.absolute(), source)
+        if other is not source:
+            raise HushError(f"{other} and {source} would both become {target}: give folders of their own")
+        if source.is_dir():
+            raise HushError(f"{source.name} is a folder; give its files, e.g. {source / '*.tif'}")
+    for target in targets:
+        io.check_output(target, overwrite=overwrite, inputs=sources)
+    return [Job(source, target) for source, target in zip(sources, targets, strict=True)]
+
+
+def partial_of(jobs: Sequence[Job]) -> Path:
+    """Where the training state is kept: beside the (first) output."""
+    target = jobs[0].target
+    return target.with_name(target.name + ".partial")
+
+
+def check_model_output(path: Path, overwrite: bool) -> None:
+    """Refuse, before any work, a model file that could not be written.
+
+    Raises
+    ------
+    HushError
+        When it is a folder, exists, or its folder cannot be written to.
+    """
+    if path.is_dir():
+        raise HushError(f"{path} is a folder; give a file name, e.g. {path / 'model.hush'}")
+    if path.exists() and not overwrite:
+        raise HushError(f"{path.name} exists; --overwrite replaces it")
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise HushError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def open_images(jobs: Sequence[Job], options: Options) -> list[Job]:
+    """Read what can be read; of several files a bad one is recorded and left out.
+
+    Raises
+    ------
+    HushError
+        When there is one file, and it is bad.
+    """
+    held, limit = 0, available_memory() // 4
+    for job in jobs:
+        try:
+            image = open_image(job.source, options)
+            if not isinstance(_base(image.data), np.memmap):
+                held += image.data.nbytes
+                image = image if held < limit else _spill(image)
+            if job.partner is not None:
+                job.target_image = open_image(job.partner, options)
+            job.image = image
+        except HushError as error:
+            if len(jobs) == 1:
+                error.source = str(job.source)
+                raise
+            job.record = {"input": str(job.source), "error": str(error)}
+    return [job for job in jobs if job.image is not None]
+
+
+def open_image(path: Path, options: Options) -> Image:
+    """Read one file as the options say."""
+    image = io.read(path, options.axes)
+    if image.meta.get("hush") and not options.again:
+        by = image.meta["hush"].get("method", "hush")
+        raise HushError(f"{path.name} was denoised already (by hush, {by}); --again denoises it once more")
+    if options.crop:
+        image = image.crop(*options.crop)
+    return image
+
+
+def _base(array: Array) -> Array:
+    while isinstance(getattr(array, "base", None), np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
+    return array
+
+
+def _spill(image: Image) -> Image:
+    """Move decoded pixels to a memory map on disk: many files never are in memory together."""
+    with tempfile.TemporaryFile(prefix="hush-") as file:
+        data = np.memmap(file, image.data.dtype, "w+", shape=image.data.shape)
+    data[...] = image.data
+    return replace(image, data=data)
+
+
+def parse_crop(text: str) -> tuple[slice, slice]:
+    """Read ``y0:y1,x0:x1``.
+
+    Examples
+    --------
+    >>> parse_crop("0:100,50:")
+    (slice(0, 100, None), slice(50, None, None))
+    """
+    try:
+        y, x = (slice(*(int(part) if part.strip() else None for part in half.split(":"))) for half in text.split(","))
+        if ":" not in text.split(",")[0] or ":" not in text.split(",")[1] or y.step or x.step:
+            raise ValueError
+    except (ValueError, TypeError):
+        raise HushError(f"--crop takes y0:y1,x0:x1 and was given {text!r}; for example 0:256,100:356") from None
+    return y, x
+
+
+def describe_image(image: Image) -> str:
+    """Say what an image is in a few words: axes with sizes, dtype, pixel size."""
+    sizes = " x ".join(f"{axis} {size}" for axis, size in image.sizes.items())
+    pixel = ", ".join(f"{axis} {value:.4g}" for axis, value in image.scale.items())
+    return f"{sizes}, {image.data.dtype}" + (f", pixel size {pixel} {image.unit or ''}".rstrip() if pixel else "")
+
+
+def file_facts(path: Path, options: Options) -> dict[str, Any]:
+    """Return what is in a file, as plain values: axes, shape, dtype, pixel size, range, what hush did."""
+    image = open_image(path, options)
+    sample = np.asarray(image.data[..., :: max(1, image.data.size // (1 << 26)), :])
+    finite = sample[np.isfinite(sample)]
+    facts = {
+        "input": str(path),
+        "format": image.meta.get("format"),
+        "axes": image.axes,
+        "shape": list(image.data.shape),
+        "dtype": str(image.data.dtype),
+        "scale": dict(image.scale),
+        "unit": image.unit,
+        "channels": list(image.meta.get("channels", [])),
+        "min": finite.min().item() if finite.size else None,
+        "max": finite.max().item() if finite.size else None,
+        "not_finite": sample.size - finite.size,
+        "guessed": image.meta.get("guessed"),
+        "denoised_by": image.meta.get("hush"),
+        "warnings": list(image.meta.get("warnings", [])),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, [], {})}

@@ -1,0 +1,220 @@
+"""Image: an array, what its axes mean, and everything needed to give the same file back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from hush.core.errors import HushError
+
+Array = Any  # numpy array or memory map, anything that is indexed and transposed like one
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane (or volume) of an image as a network sees it, and where it stands in the image.
+
+    Attributes
+    ----------
+    channel : int
+        Position along the image's C axis, 0 when there is none or when channels are joint.
+    index : tuple
+        Integers and slices that cut the plane out of the image's array.
+    order : tuple of int
+        Transposition of the cut piece to (channels, [Z,] Y, X); without the first entry when
+        the plane has no axis of joint channels.
+    label : str
+        Where it stands, for people: ``"T=3 Z=0"``, empty for an image of one plane.
+    """
+
+    channel: int
+    index: tuple[int | slice, ...]
+    order: tuple[int, ...]
+    joint: bool
+    label: str
+
+    def view(self, array: Array) -> Array:
+        """Return the plane of `array` as a writable view of shape (channels, [Z,] Y, X)."""
+        piece = array[self.index].transpose(self.order)
+        return piece if self.joint else piece[np.newaxis]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image with its axes, pixel size and metadata.
+
+    Attributes
+    ----------
+    data : array
+        In the file's own dtype; may be memory-mapped.
+    axes : str
+        One letter an axis: T time, C independent channels, Z, Y, X, S colour samples (RGB, RGBA).
+    scale : mapping of str to float
+        Size of a pixel along an axis, in `unit` (seconds for T).
+    unit : str or None
+        Unit of `scale`, for example ``"µm"``.
+    meta : mapping
+        Everything else the file said: ``format``, ``channels`` (names), ``description``, ``guessed``
+        (how the axes were guessed), ``warnings``, ``medical``, ``hush`` (what hush did to it), and
+        one private entry for the format that read it.
+
+    Raises
+    ------
+    HushError
+        When axes and array do not fit each other, or Y or X is missing, or the numbers are complex.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = Image(np.zeros((3, 8, 9), np.uint8), "CYX")
+    >>> image.sizes["X"], len(list(image.planes()))
+    (9, 3)
+    """
+
+    data: Array
+    axes: str
+    scale: Mapping[str, float] = field(default_factory=dict)
+    unit: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != self.data.ndim or len(set(self.axes)) != len(self.axes):
+            raise HushError(
+                f"axes {self.axes!r} do not fit an array of shape {tuple(self.data.shape)}: "
+                f"give {self.data.ndim} different letters of T, C, Z, Y, X, S"
+            )
+        if not {"Y", "X"} <= set(self.axes):
+            raise HushError(f"axes {self.axes!r} have no Y and X; give them, for example 'ZYX'")
+        if self.data.dtype.kind not in "buif":
+            raise HushError(
+                f"numbers of type {self.data.dtype} cannot be denoised: give integers or floats"
+                + (" (for complex data its magnitude, or real and imaginary part as two channels)"
+                   if self.data.dtype.kind == "c" else "")
+            )  # fmt: skip
+        if 0 in self.data.shape:
+            raise HushError(f"an image of shape {tuple(self.data.shape)} holds no pixels")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of each axis."""
+        return dict(zip(self.axes, self.data.shape, strict=True))
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the last colour sample is opacity, which is kept aside."""
+        return bool(self.meta.get("alpha", self.sizes.get("S") in (2, 4)))
+
+    @property
+    def channels(self) -> int:
+        """Number of independent channels (the length of C)."""
+        return self.sizes.get("C", 1)
+
+    def samples(self, joint_channels: bool = False) -> int:
+        """Return how many values a pixel has for one network: colours, or joint channels."""
+        if joint_channels and "C" in self.axes:
+            return self.channels
+        return self.sizes.get("S", 1) - (self.alpha if "S" in self.axes else 0)
+
+    def colour(self, number: int) -> tuple[int | slice, ...]:
+        """Return where a colour sample stands in the array; -1 is opacity, where there is some."""
+        return tuple(number if axis == "S" else slice(None) for axis in self.axes)
+
+    def planes(self, ndim: int = 2, joint_channels: bool = False) -> Iterator[Plane]:
+        """Cut the image into what a network sees at once.
+
+        Parameters
+        ----------
+        ndim : {2, 3}
+            2: every Z slice by itself; 3: volumes of (Z, Y, X).
+        joint_channels : bool
+            Give all channels of C to one network instead of one network each.
+
+        Yields
+        ------
+        Plane
+            Every plane once; alpha belongs to none of them.
+
+        Raises
+        ------
+        HushError
+            When `ndim` is 3 and the image has no Z, or colours and channels would both be joint.
+        """
+        if ndim == 3 and "Z" not in self.axes:
+            raise HushError(f"ndim 3 needs a Z axis, and the axes are {self.axes!r}; name it, e.g. --axes ZYX")
+        if joint_channels and {"C", "S"} <= set(self.axes):
+            raise HushError(f"axes {self.axes!r}: colours (S) and channels (C) cannot both be joint")
+        spatial = "ZYX"[3 - ndim :]
+        together = "C" if joint_channels and "C" in self.axes else "S" if "S" in self.axes else ""
+        single = [a for a in self.axes if a not in spatial + together]
+        single.sort(key=lambda a: a != "C")  # channels outermost: all planes of a network in a row
+        kept = [a for a in self.axes if a not in single]
+        order = tuple(kept.index(a) for a in together + spatial)
+        colours = slice(0, self.samples(joint_channels)) if together == "S" else slice(None)
+        for at in product(*(range(self.sizes[a]) for a in single)):
+            place = dict(zip(single, at, strict=True))
+            index = tuple(place[a] if a in place else colours if a == "S" else slice(None) for a in self.axes)
+            label = " ".join(f"{a}={i}" for a, i in place.items())
+            yield Plane(place.get("C", 0), index, order, bool(together), label)
+
+    def like(self, data: Array) -> Image:
+        """Return `data` as an image with this one's axes and metadata, in this one's dtype.
+
+        Integers are rounded and clipped to their range, booleans are cut at one half.
+        """
+        return replace(self, data=cast(data, self.data.dtype))
+
+    def crop(self, y: slice, x: slice) -> Image:
+        """Return the piece between the given rows and columns; the data is a view."""
+        window = {"Y": y, "X": x}
+        return replace(self, data=self.data[tuple(window.get(a, slice(None)) for a in self.axes)])
+
+    def with_meta(self, **entries: Any) -> Image:
+        """Return the same image with entries of `meta` replaced or added."""
+        return replace(self, meta={**self.meta, **entries})
+
+
+def as_image(array_or_image: Array | Image, axes: str | None = None) -> Image:
+    """Return an Image for an array, guessing its axes as readers do when none are given."""
+    if isinstance(array_or_image, Image):
+        return replace(array_or_image, axes=axes) if axes else array_or_image
+    data = np.asanyarray(array_or_image)
+    if axes is None:
+        axes = guess_axes(data.shape)
+        return Image(data, axes, meta={"guessed": f"axes {axes} guessed from shape {data.shape}"})
+    return Image(data, axes)
+
+
+def guess_axes(shape: tuple[int, ...]) -> str:
+    """Guess axes from a shape: a last axis of 3 or 4 is colour, pages are Z, then T, then C.
+
+    Examples
+    --------
+    >>> guess_axes((512, 512)), guess_axes((9, 512, 512)), guess_axes((512, 512, 3))
+    ('YX', 'ZYX', 'YXS')
+    """
+    colour = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    tail = "YXS" if colour else "YX"
+    lead = len(shape) - len(tail)
+    if not 0 <= lead <= 3:
+        raise HushError(f"an array of shape {tuple(shape)} is not an image: 2 to 5 axes, colour last")
+    return ("", "Z", "TZ", "TCZ")[lead] + tail
+
+
+def cast(values: Array, dtype: np.dtype) -> Array:
+    """Convert computed values to `dtype` once: integers rounded and clipped, booleans cut at one half."""
+    values = np.asarray(values)
+    if values.dtype == dtype:
+        return values
+    if dtype.kind == "b":
+        return values >= 0.5
+    if dtype.kind in "ui" and values.dtype.kind == "f":
+        info = np.iinfo(dtype)
+        # float64 for 32-bit integers: float32 cannot hold their largest value, and the cast would wrap round
+        wide = values.astype(np.float64) if dtype.itemsize >= 4 else values
+        top = np.nextafter(np.float64(info.max), 0) if dtype.itemsize == 8 else info.max
+        return np.clip(np.rint(wide), info.min, top).astype(dtype)
+    return values.astype(dtype)

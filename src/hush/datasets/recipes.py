@@ -1,0 +1,166 @@
+"""What experiments are made on: images of a recipe, each with its frozen noise."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush import io
+from hush.core.color import grey
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.core.metrics import ssim
+from hush.datasets.synthetic import epithelium, fluorescence, random_field
+from hush.noise import parse
+
+MADE = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of an experiment, with its noise.
+
+    Attributes
+    ----------
+    data, image, noise : str
+        Names: of the data set, of the file, the notation (``"real"`` for images that are noisy by themselves).
+    seed : int
+    clean, noisy : array, shape (Y, X) or (Y, X, 3), float32
+        The noisy one is a frozen draw: the same for all methods and all runs.
+    peak : float
+    fit_gain : bool
+        Whether gain and offset are fitted before scoring.
+    spec : dict
+        What the recipe says of the data set.
+    """
+
+    data: str
+    image: str
+    noise: str
+    seed: int
+    clean: Array
+    noisy: Array
+    peak: float
+    fit_gain: bool
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What names this item in a row."""
+        return {"data": self.data, "image": self.image, "noise": self.noise, "seed": self.seed}
+
+    def as_image(self) -> Image:
+        """Return the noisy image with its axes."""
+        return Image(self.noisy, "YXS" if self.noisy.ndim == 3 else "YX")
+
+    def ssim(self, clean: Array) -> float:
+        """Return the similarity of a result, colours as planes."""
+        one, other = (np.moveaxis(x, -1, 0) if x.ndim == 3 else x for x in (clean, self.clean))
+        return ssim(one, other, peak=self.peak)
+
+
+def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
+    """Yield the images of a recipe with their frozen noise.
+
+    Raises
+    ------
+    HushError
+        When files are missing, naming the folder.
+    """
+    limits = recipe.get("scale", {}).get(scale, {})
+    for data in recipe["data"]:
+        for name, clean, noisy in pictures(data, folder, limits):
+            side = limits.get("crop", data.get("crop"))
+            clean, noisy = cut(clean, side), None if noisy is None else cut(noisy, side)
+            common = {"peak": data.get("peak", 255.0), "fit_gain": data.get("fit_gain", False), "spec": data}
+            if noisy is not None:
+                yield Item(data["name"], name, "real", 0, clean, noisy, **common)
+                continue
+            for noise in recipe.get("noise", []):
+                for seed in limits.get("seeds", recipe.get("seeds", [0])):
+                    drawn = frozen_noise(clean, noise["notation"], f"{data['name']}/{name}", seed, common["peak"])
+                    if noise.get("clip8"):
+                        drawn = np.clip(np.rint(drawn), 0, 255).astype(np.float32)
+                    label = noise["notation"] + (" (8 bit)" if noise.get("clip8") else "")
+                    yield Item(data["name"], name, label, seed, clean, drawn, **common)
+
+
+def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
+    """Yield (name, clean, noisy or None) of one data set."""
+    if data.get("generate"):
+        first = data.get("first", 0)
+        for seed in range(first, first + data.get("count", 4))[: limits.get("images")]:
+            yield f"{data['generate']}-{seed}", MADE[data["generate"]](seed=seed), None
+        return
+    paths = sorted(folder.glob(data["files"]))
+    partners = sorted(folder.glob(data["reference"])) if "reference" in data else paths
+    if not paths or len(paths) != len(partners):
+        what = data["files"] if not paths else f"{data['reference']} ({len(partners)} for {len(paths)} noisy files)"
+        raise HushError(f"no data for {data['name']}: {folder.name}/{what} is not there; say where with --data DIR")
+    chosen = list(zip(paths, partners, strict=True))[data.get("first", 0) :]
+    if "last" in data:  # the last so many; negative: all but the last so many
+        chosen = chosen[-data["last"] :] if data["last"] > 0 else chosen[: data["last"]]
+    chosen = [chosen[k] for k in data["pick"]] if "pick" in data else chosen
+    for path, partner in chosen[: limits.get("images")]:
+        clean = _read(partner, data)
+        yield path.stem, clean, _read(path, data) if "reference" in data else None
+
+
+def _read(path: Path, data: dict[str, Any]) -> Array:
+    if "volume" in data:
+        return _volume(path, data["volume"])
+    values = np.asarray(io.read(path).data, np.float32)
+    values = values[..., :3] if values.ndim == 3 else values
+    if data.get("grey", True) and values.ndim == 3:
+        values = grey(values) if values.shape[-1] == 3 else values[..., 0]
+    return np.repeat(values[..., None], data["copies"], -1) if "copies" in data else values
+
+
+def _volume(path: Path, window: Sequence[Sequence[int]]) -> Array:
+    """A piece (Z, Y, X) of a NIfTI volume, begin and end of each axis."""
+    try:
+        nibabel = importlib.import_module("nibabel")
+    except ImportError:
+        raise HushError(f"reading {path.name} needs nibabel: pip install 'hush[medical]'") from None
+    values = np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
+    return np.ascontiguousarray(values[tuple(slice(*pair) for pair in window)], np.float32)
+
+
+def cut(picture: Array, side: int | None) -> Array:
+    """Return the middle of a picture, `side` pixels high and wide at most."""
+    if side is None:
+        return picture
+    top, left = (max(0, (size - side) // 2) for size in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def frozen_noise(clean: Array, notation: str, name: str, seed: int, peak: float = 255.0) -> Array:
+    """Draw noise that depends on nothing but the names and the seed: float32, unclipped.
+
+    Parameters
+    ----------
+    clean : array, shape (Y, X) or (Y, X, 3)
+    notation : str
+    name : str
+        Of data set and image.
+    seed : int
+    peak : float
+
+    Examples
+    --------
+    >>> one, same = (frozen_noise(np.zeros((8, 8)), "gaussian:sigma=5", "x/y", 0) for _ in range(2))
+    >>> bool((one == same).all())
+    True
+    """
+    digest = hashlib.sha256(f"{name}|{notation}|{seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    model = parse(notation).scaled(peak / 255).draw(rng)
+    planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
+    noisy = model.sample(np.asarray(planes, np.float64), rng).astype(np.float32)
+    return np.moveaxis(noisy, 0, -1) if clean.ndim == 3 else noisy[0]

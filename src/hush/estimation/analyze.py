@@ -1,0 +1,338 @@
+"""What noise is in this image? One noisy image is enough; frames or a stack say it better."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from hush.core.errors import HushError
+from hush.core.image import Array, Image, as_image
+from hush.core.metrics import data_range
+from hush.estimation import artifacts, flat_blocks, low_count
+from hush.estimation import level as levels
+from hush.estimation.report import ChannelNoise, NoiseReport, recommend, verdict
+from hush.noise import Noise, NoiseModel
+from hush.noise.poisson_gaussian import PoissonGaussian
+from hush.noise.speckle import Speckle
+
+PLANES = 8  # of a channel that are looked at
+WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
+PHOTONS = ("poisson", "poisson_gaussian")
+WRONG = 2.0  # factor between the variance that was said and the one found, from which on there is a doubt
+
+
+def analyze(
+    image: Image | Array,
+    *,
+    noise: Noise | NoiseModel | None = None,
+    gain: float | None = None,
+    offset: float | None = None,
+    read_noise: float | None = None,
+    dark: Image | Array | None = None,
+) -> NoiseReport:
+    """Find out what noise is in an image.
+
+    Parameters
+    ----------
+    image : Image or array
+        One noisy image, or frames of one scene along T, whose differences hold nothing but noise.
+    noise : Noise or NoiseModel, optional
+        What the user knows, in image units: it is used instead of what would be found.
+    gain, offset, read_noise : float, optional
+        Of the camera, in image units; each replaces what would be found.
+    dark : Image or array, optional
+        A picture without light: its values are every pixel's offset.
+
+    Returns
+    -------
+    NoiseReport
+
+    Raises
+    ------
+    HushError
+        When what is said contradicts itself.
+
+    Notes
+    -----
+    See `hush.estimation.flat_blocks` for how, and `hush.estimation.correlation` for spatially correlated noise.
+    Texture, correlation along rows or columns, clipping and rounding to 8 bits are told apart from noise;
+    ``hush bench noise-estimation`` shows how well.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).normal(100, 20, (128, 128))
+    >>> report = analyze(noisy)
+    >>> report.channels[0].kind, round(report.channels[0].sigma)
+    ('gaussian', 20)
+    """
+    image = as_image(image)
+    if dark is not None:
+        image = without_dark(image, as_image(dark))
+    found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
+    if noise is not None:
+        drawn = noise.draw(np.random.default_rng(0)) if isinstance(noise, Noise) else noise
+        found = [_said(one, drawn) for one in found]
+    if not (gain is None and offset is None and read_noise is None):
+        found = [_camera(one, gain, offset, read_noise) for one in found]
+    peak = data_range(image)
+    return NoiseReport(tuple(found), peak, verdict(found), recommend(found))
+
+
+def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
+    """Planes of each channel (and colour), and whether they are frames of one scene."""
+    groups: dict[tuple[int, int], list[Array]] = {}
+    for plane in image.planes(2):
+        for sample, view in enumerate(plane.view(image.data)):
+            groups.setdefault((plane.channel, sample), []).append(view)
+    frames = image.sizes.get("T", 1) > 1 and image.sizes.get("Z", 1) == 1
+    stacks = []
+    for views in groups.values():
+        if len(views) > PLANES:
+            start = (len(views) - PLANES) // 2 if frames else 0
+            at = range(start, start + PLANES) if frames else np.linspace(0, len(views) - 1, PLANES).astype(int)
+            views = [views[i] for i in at]
+        stacks.append(([np.asarray(part, np.float32) for view in views for part in _windows(view)], frames))
+        if frames and len(views) * 4 == len(stacks[-1][0]):  # all frames of a window in a row
+            parts = stacks[-1][0]
+            stacks[-1] = ([parts[i] for k in range(4) for i in range(k, len(parts), 4)], frames)
+    return stacks
+
+
+def _windows(view: Array) -> list[Array]:
+    if max(view.shape) <= 2 * WINDOW:
+        return [view]
+    tops, lefts = ([size // 4 * k - min(size // 4, WINDOW // 2) for k in (1, 3)] for size in view.shape)
+    return [view[y : y + WINDOW, x : x + WINDOW] for y in tops for x in lefts]
+
+
+def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> ChannelNoise:
+    """Analyse the planes of one channel."""
+    planes = [np.where(np.isfinite(plane), plane, np.float32(np.nan)) for plane in planes]
+    values = np.concatenate([plane[np.isfinite(plane)][:: max(1, plane.size >> 18)] for plane in planes])
+    if values.size < 2 or values.min() == values.max():
+        return ChannelNoise("none", 0.0, 0.0, 0.0, 0.0, 0.0)
+    step = artifacts.quantisation(values)
+    low, high = artifacts.clipped(values)
+    repaired, fraction, odd = artifacts.without_impulses(planes)
+    if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
+        return _small(planes)
+    light = low_count.counted(planes, step)
+    if light is not None or low is not None:
+        points, line = _fit(_pairs(planes, frames), None, None, None, 0)
+        if light is not None:
+            return _few(light, points, line, high, step)
+        spectrum = flat_blocks.spectrum(points, line)
+        light = low_count.amplified(planes, low, spectrum.shared, high) if low is not None else None
+        if light is not None:
+            return _few(light, points, line, high, step, spectrum.lags, levels.is_white(spectrum))
+    pairs = _pairs(repaired, frames)
+    points, line = _fit(pairs, low, high, step, fraction)
+    if fraction and (not odd or line.a > line.error_a > 0):
+        # photons come in gains: what looked like impulses may be rare bright ones
+
+        def explained(middle: Array) -> Array:
+            return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, max(0.2 * line.level, 0.0))) + max(line.a, 0.0))
+
+        repaired, fraction, odd = artifacts.without_impulses(planes, explained)
+        pairs = _pairs(repaired, frames)
+        points, line = _fit(pairs, low, high, step, fraction)
+    one = levels.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
+    light = low_count.above_dark(repaired if odd else planes, step, low is not None, one.shared, high)
+    if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
+        return _few(light, points, line, high, step, one.lags, one.white)
+    light = light if one.white else None
+    if light is not None:
+        one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
+    points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
+    model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
+    if light is not None and light.sigma:
+        model = PoissonGaussian(light.gain, light.offset, light.sigma)
+    interval = {"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends}
+    return ChannelNoise(
+        kind=one.kind,
+        gain=model.gain if model else 0.0,
+        offset=model.offset if model else 0.0,
+        sigma=model.sigma if model and one.kind not in ("speckle", "rician") else one.sigma,
+        a=one.a,
+        b=one.b,
+        interval=light.interval(line.middle) if light else interval,
+        white=one.white,
+        lags=_named(one.lags),
+        mask=None if one.white else _mask(one.lags),
+        impulse_fraction=fraction,
+        impulse_values=odd,
+        clipped_low=low,
+        clipped_high=high,
+        quantisation=step,
+        stripes=artifacts.stripes(repaired[0], level),
+        chequerboard=artifacts.chequerboard(repaired[0], level),
+        middle=line.middle,
+        points=tuple(
+            (float(m), float(v), float(w)) for m, v, w in zip(points.mean, points.variance, line.weights, strict=True)
+        ),
+        flat=points.flat,
+        doubt=one.doubt,
+    )
+
+
+def _few(
+    light: low_count.Photons,
+    points: flat_blocks.Points,
+    line: flat_blocks.Line,
+    high: float | None,
+    step: float | None,
+    lags: dict[tuple[int, int], float] | None = None,
+    white: bool = True,
+) -> ChannelNoise:
+    """Few photons, and nothing else: what is known of them does not come from flat blocks, but how they are smeared."""
+    a, b = light.line
+    ones = zip(points.mean, points.variance, np.ones_like(points.mean), strict=True)
+    return ChannelNoise(
+        kind=light.kind,
+        gain=light.gain,
+        offset=light.offset,
+        sigma=light.sigma,
+        a=a,
+        b=b,
+        interval=light.interval(line.middle),
+        white=white,
+        lags=_named(lags or {}),
+        mask=None if white or not lags else _mask(lags),
+        clipped_high=high,
+        quantisation=step,
+        middle=line.middle,
+        points=tuple((float(mean), float(variance), float(weight)) for mean, variance, weight in ones),
+        flat=points.flat,
+    )
+
+
+def _small(planes: list[Array]) -> ChannelNoise:
+    """Judge an image of a few pixels by the differences of neighbours."""
+    steps = [np.diff(plane, axis=axis).ravel() for plane in planes for axis in (0, 1)]
+    away = np.abs(np.concatenate(steps))
+    away = away[np.isfinite(away)]
+    sigma = 1.4826 * float(np.median(away)) / float(np.sqrt(2)) if away.size else 0.0
+    spread = 1 + 3 / float(np.sqrt(max(1, away.size)))
+    kind = "gaussian" if sigma > 0 else "none"
+    return ChannelNoise(kind, 0.0, 0.0, sigma, 0.0, sigma**2, {"level": (sigma / spread, sigma * spread)})
+
+
+def _pairs(planes: list[Array], frames: bool) -> list[tuple[Array, Array]]:
+    """(brightness, noisy): the same plane twice, or mean and difference of two frames."""
+    pairs = [(plane, plane) for plane in planes]
+    if frames and len(planes) > 1:
+        both = [(one, two) for one, two in pairwise(planes) if one.shape == two.shape and (one != two).any()]
+        half = np.float32(np.sqrt(2))  # the difference of two frames has twice the variance
+        pairs = [((one + two) / 2, (one - two) / half) for one, two in both] or pairs
+    return pairs
+
+
+def _fit(
+    pairs: list[tuple[Array, Array]], low: float | None, high: float | None, step: float | None, fraction: float
+) -> tuple[flat_blocks.Points, flat_blocks.Line]:
+    """Measure variance against brightness and fit the line."""
+    try:
+        points = flat_blocks.points(pairs, low, high)
+    except ValueError:  # nearly everything is clipped: better than nothing
+        points = flat_blocks.points(pairs)
+    lost = step**2 / 12 if step else 0.0  # rounding adds its own variance, which no method can take away
+    filled = 1 - 0.8 * fraction  # where an impulse was repaired there is less noise
+    points = dataclasses.replace(points, variance=np.maximum(points.variance / filled - lost, 0))
+    return points, flat_blocks.line(points)
+
+
+def _named(lags: dict[tuple[int, int], float]) -> dict[str, float]:
+    return {f"{y},{x}": round(value, 3) for (y, x), value in lags.items() if (y, x) != (0, 0)}
+
+
+def _mask(lags: dict[tuple[int, int], float]) -> str:
+    """Neighbours that share noise, as structN2V takes them: an odd rectangle, or a cross."""
+    down = 2 if lags[2, 0] > 0.1 or lags[1, 0] > 0.45 else int(lags[1, 0] > 0.05)
+    across = 2 if lags[0, 2] > 0.1 or lags[0, 1] > 0.45 else int(lags[0, 1] > 0.05 or not down)
+    if lags[1, 1] > 0.1:
+        return f"{2 * max(down, 1) + 1}x{2 * max(across, 1) + 1}"
+    if not (down and across):
+        return f"{2 * down + 1}x{2 * across + 1}"
+    high, wide = 2 * down + 1, 2 * across + 1
+    return ",".join("".join("01"[y == down or x == across] for x in range(wide)) for y in range(high))
+
+
+def without_dark(image: Image, dark: Image) -> Image:
+    """Return an image, in float32, less what every pixel shows without light.
+
+    Raises
+    ------
+    HushError
+        When the two have different shapes.
+    """
+    pattern = np.asarray(dark.data, np.float32)
+    while pattern.ndim > 2 and pattern.shape != image.data.shape:
+        pattern = pattern.mean(0)
+    if pattern.shape != image.data.shape[-pattern.ndim :]:
+        raise HushError(f"the dark image has shape {dark.data.shape}, and the image {image.data.shape}")
+    return dataclasses.replace(image, data=np.asarray(image.data, np.float32) - pattern)
+
+
+def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
+    """Replace what was found by what the user says."""
+    parts = getattr(model, "parts", (model,))
+    lost = any("p" in part.parameters for part in parts)
+    others = [part for part in parts if "p" not in part.parameters]
+    if not others:  # pixels are lost or stuck: which, and what noise the others have, the image says better
+        return dataclasses.replace(found, said=True)
+    model = others[0]
+    if not lost:
+        found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
+    if model.pixelwise:
+        found = dataclasses.replace(found, white=True, mask=None, stripes={}, chequerboard=0.0)
+    _, variance = model.moments(np.array([[found.middle], [found.middle + 1.0]]))
+    values = model.parameters
+    a = float(variance[1, 0] - variance[0, 0])
+    b = float(variance[0, 0]) - a * found.middle
+    gain = float(getattr(model, "gain", 0.0))
+    kind = type(model).__module__.rpartition(".")[2].replace("emccd", "poisson_gaussian")
+    kind = kind if kind in ("gaussian", "poisson", "poisson_gaussian", "speckle", "rician") else "gaussian"
+    level = float(np.sqrt(max(float(variance[0, 0]), 0.0)))
+    sigma = float(values.get("sigma", 0.0 if gain else level) or 0.0)
+    if kind == "speckle":
+        sigma *= Speckle.peak / float(values.get("peak") or Speckle.peak)
+    offset = float(values.get("offset") or 0.0)
+    interval = {"a": (a, a), "level": (level, level)}
+    doubt = _doubt(found, model)
+    return dataclasses.replace(
+        found, kind=kind, gain=gain, offset=offset, sigma=sigma, a=a, b=b, interval=interval, said=True, doubt=doubt
+    )
+
+
+def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
+    """Say where the noise that was said is far from what was found: a wrong model costs decibels."""
+    if found.kind == "none" or len(found.points) < 4 or not model.pixelwise:
+        return ""
+    ends = np.quantile([point[0] for point in found.points], [0.05, 0.95])
+    said = model.moments(ends[:, None])[1][:, 0]
+    little = 0.1 * found.level**2  # where there is little noise, a factor of it is little as well
+    seen = np.maximum(found.a * ends + found.b, little)
+    factors = np.maximum(said, little) / seen
+    worst = int(np.argmax(np.abs(np.log(factors))))
+    if 1 / WRONG < factors[worst] < WRONG:
+        return ""
+    return (
+        f"{model} was said, but at brightness {ends[worst]:.4g} the noise found has the variance {seen[worst]:.4g}, "
+        f"not {said[worst]:.4g}: it looks like {found.model}"
+    )
+
+
+def _camera(found: ChannelNoise, gain: float | None, offset: float | None, read: float | None) -> ChannelNoise:
+    """Replace single parameters of the camera by what the user says."""
+    gain = found.gain if gain is None else gain
+    if gain <= 0:
+        raise HushError("--offset and --read-noise need --gain: no photon noise was found in this image")
+    offset = found.offset if offset is None else offset
+    sigma = found.sigma if read is None else read
+    model = PoissonGaussian(gain, offset, sigma)
+    return dataclasses.replace(
+        found, kind="poisson_gaussian", gain=gain, offset=offset, sigma=sigma, a=model.a, b=model.b, said=True
+    )

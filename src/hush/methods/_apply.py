@@ -1,0 +1,199 @@
+"""Run a function over all planes of an image, tile by tile: what every method shares when it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.core import tiling
+from hush.core.color import LUMA
+from hush.core.device import available_memory
+from hush.core.errors import HushError
+from hush.core.image import Array, Image, Plane, cast
+from hush.core.missing import fill
+from hush.methods._base import Denoiser, warn
+
+
+def mean_over_symmetries(
+    function: Callable[[Tensor], Tensor], x: Tensor, along: bool = False, number: int = 8
+) -> Tensor:
+    """Return the mean of a function over turns and flips of the plane, each turned back.
+
+    Parameters
+    ----------
+    function : callable
+        (B, C, [Z,] Y, X) -> the same but for the number of channels.
+    x : Tensor
+        On the pooling grid, so that a turned tile lies on it as well.
+    along : bool
+        Whether the last two channels say something of Y and of X: they change places where those do.
+    number : int
+        Of the eight turns and flips: the first of them leaves the plane as it is, the second is the half turn.
+    """
+    total: Tensor | float = 0.0
+    other = torch.cat([x[:, :-2], x[:, -1:], x[:, -2:-1]], 1) if along else x
+    for swap, axes in [(swap, axes) for swap in (False, True) for axes in ((), (-2, -1), (-1,), (-2,))][:number]:
+        turned = (other.transpose(-1, -2) if swap else x).flip(axes)
+        y = function(turned).flip(axes)
+        total = total + (y.transpose(-1, -2) if swap else y)
+    assert isinstance(total, Tensor)
+    return total / number
+
+
+def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:
+    """Choose a tile whose activations take at most a quarter of the free memory: 512 x 512, or smaller."""
+    side = 512 if ndim == 2 else 96
+    each = 4 * 8 * maps  # bytes a pixel: about eight sets of full-resolution maps are alive at once
+    while side > 32 and (side + 2 * margin) ** ndim * each > available_memory() / 4:
+        side //= 2
+    return (side,) * ndim
+
+
+Mix = Callable[[Array, Array], Array]  # noisy and denoised -> what is given
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to the planes of one channel.
+
+    Attributes
+    ----------
+    function : callable
+        Piece of shape (C, [Z,] Y, X) in the image's dtype, all of it finite -> floats in image units, or a
+        tuple of them and of their standard deviation.
+    tile : tuple of int
+        Size of what one call writes.
+    margin, multiple : int
+        How far the result looks, and the grid it needs; see `hush.core.tiling.plan`.
+    workers : int
+        Tiles that are worked on at once.
+    """
+
+    function: Callable[[Array], Array | tuple[Array, ...]]
+    tile: tuple[int, ...]
+    margin: int
+    multiple: int
+    workers: int = 1
+
+
+def apply(
+    image: Image,
+    works: Sequence[Work | None],
+    settings: Denoiser,
+    out: Array | None,
+    info: dict[str, Any],
+    done: Callable[[int, int], None] | None = None,
+    std: Array | None = None,
+) -> Image:
+    """Denoise all planes of an image.
+
+    Parameters
+    ----------
+    image : Image
+        The noisy image.
+    works : sequence of Work or None
+        One a channel; None gives the channel back unchanged.
+    settings : Denoiser
+        Its ``ndim``, ``joint_channels`` and strengths are used.
+    out : array or None
+        Writable, of the image's shape; its dtype may differ (float32 for ``--float``).
+    info : dict
+        Its ``warnings`` are added to.
+    done : callable, optional
+        (tile, tiles) after every tile.
+    std : array of float32, optional
+        Writable, of the image's shape, for the standard deviation; the functions give one then.
+
+    Returns
+    -------
+    Image
+        With `out`, or a new array of the image's dtype, as its data.
+    """
+    mix = _mix(settings, image)
+    clean = np.empty(image.data.shape, image.data.dtype) if out is None else out
+    if image.alpha and "S" in image.axes:  # opacity is no brightness: no method touches it
+        clean[image.colour(-1)] = image.data[image.colour(-1)]
+    if image.data.dtype.kind == "b" and clean.dtype.kind == "b":
+        warn(info, "the image has only two values: the result is cut at one half (--float keeps the fractions)")
+    if 1 in (image.sizes["Y"], image.sizes["X"]) and image.data.size > 1:
+        warn(info, "the image is one pixel thin: there is little to tell signal from noise, look at it with care")
+    planes = list(image.planes(settings.ndim, settings.joint_channels))
+    plans = [_plan(plane.view(image.data).shape[1:], works[plane.channel]) for plane in planes]
+    total, count = sum(map(len, plans)), 0
+
+    def ticked() -> None:
+        nonlocal count
+        count += 1
+        if done is not None:
+            done(count, total)
+
+    for plane, plan in zip(planes, plans, strict=True):
+        if works[plane.channel] is None:
+            what = f"channel {plane.channel}" if len(works) > 1 else "the image"
+            warn(info, f"{what} is constant: it is given back unchanged")
+        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), mix, info, ticked)
+    return replace(image, data=clean)
+
+
+def _mix(settings: Denoiser, image: Image) -> Mix:
+    """How much of what was removed stays away: of everything, or of brightness and colours apart."""
+    apart = (settings.strength_luma, settings.strength_chroma)
+    if apart == (None, None):
+        strength = settings.strength
+        return lambda noisy, clean: clean if strength == 1 else noisy + strength * (clean - noisy)
+    if image.samples() != 3:
+        raise HushError("the strengths of luma and chroma are for colour images (RGB); --strength is for all")
+    luma, chroma = (settings.strength if value is None else value for value in apart)
+
+    def mixed(noisy: Array, clean: Array) -> Array:
+        away = clean - noisy  # (3, [Z,] Y, X)
+        bright = np.tensordot(LUMA, away, 1)
+        return noisy + luma * bright + chroma * (away - bright)
+
+    return mixed
+
+
+def _plan(shape: Sequence[int], work: Work | None) -> list[tiling.Tile]:
+    return [] if work is None else tiling.plan(shape, work.tile, work.margin, work.multiple)
+
+
+def _one_plane(
+    plane: Plane,
+    work: Work | None,
+    plan: Sequence[tiling.Tile],
+    noisy: Array,
+    results: tuple[Array, Array | None],
+    mix: Mix,
+    info: dict[str, Any],
+    ticked: Callable[[], None],
+) -> None:
+    clean, std = results
+    source, target = plane.view(noisy), plane.view(clean)
+    spread = None if std is None else plane.view(std)
+    if work is None:
+        target[...] = source
+        if spread is not None:
+            spread[...] = 0
+        return
+    filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
+    if valid is not None:
+        warn(info, f"{valid.size - np.count_nonzero(valid)} pixels are NaN or infinite: they stay so")
+
+    def function(piece: Array, region: tiling.Region) -> Any:
+        piece = np.asarray(piece)
+        original = piece if valid is None else source[(slice(None), *region)]
+        made = work.function(piece)
+        result, *more = made if isinstance(made, tuple) else (made,)
+        result = cast(mix(original, result), clean.dtype)
+        if valid is not None:
+            result = np.where(np.isfinite(original), result, original)
+        if spread is None:
+            return result
+        return result, (more[0] if valid is None else np.where(np.isfinite(original), more[0], np.nan))
+
+    tiling.run(function, filled, plan, target if spread is None else (target, spread), ticked, work.workers)

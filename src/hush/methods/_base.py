@@ -1,0 +1,262 @@
+"""Denoiser, the contract that every method keeps, and its Result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hush import __version__
+from hush.core.device import peak_memory_mb
+from hush.core.errors import HushError, HushWarning, unknown
+from hush.core.image import Array, Image, as_image
+
+Images = Sequence[Image | Array] | Image | Array
+Report = Callable[..., None]
+STRENGTHS = ("strength", "strength_luma", "strength_chroma")  # shares of the noise that are removed
+
+
+@dataclass
+class Result:
+    """What a run gives.
+
+    Attributes
+    ----------
+    image : Image
+        The denoised image: same axes, shape, dtype, range, scale and metadata as the noisy one.
+    std : Image or None
+        Standard deviation a pixel, in image units, where the method knows it.
+    info : dict
+        ``method, settings, reason, seed, steps, seconds, device, precision, axes, ndim, warnings, loss``.
+    """
+
+    image: Image
+    std: Image | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, eq=False)
+class Denoiser:
+    """A method that removes noise: scikit-learn's contract.
+
+    The constructor stores its arguments and does nothing else; `fit` learns, what it learned ends
+    in ``_``; `denoise` and `run` apply it.
+
+    Attributes
+    ----------
+    needs : str
+        What `fit` must be given: ``"nothing"``, ``"noisy"``, ``"noisy pairs"``, ``"clean"``, ``"noisy and clean"``.
+    scope : str
+        ``"collection"``: fit on many, apply to new ones; ``"image"``: fits each image by itself.
+    fixed_size : tuple or None
+        The only size it takes, for a method that cannot be tiled.
+    learned_from_image : bool
+        Whether `fit` learned from the very noise that it is to remove: of its own error it then knows little.
+    """
+
+    needs: ClassVar[str] = "noisy"
+    scope: ClassVar[str] = "collection"
+    fixed_size: ClassVar[tuple[int, ...] | None] = None
+    learned_from_image: ClassVar[bool] = False
+
+    ndim: int = 2
+    joint_channels: bool = False
+    strength: float = 1.0
+    strength_luma: float | None = None
+    strength_chroma: float | None = None
+    seed: int = 0
+
+    @classmethod
+    def settings_of(cls) -> dict[str, dataclasses.Field[Any]]:
+        """The constructor's arguments by name."""
+        return {item.name: item for item in dataclasses.fields(cls) if item.init}
+
+    @classmethod
+    def from_text(cls, pairs: Sequence[str], **known: Any) -> Self:
+        """Build from ``name=value`` texts, each checked against the constructor.
+
+        Raises
+        ------
+        HushError
+            For an unknown name (with "did you mean") or a value of the wrong type.
+        """
+        hints = typing.get_type_hints(cls)
+        for pair in pairs:
+            name, equals, text = pair.partition("=")
+            name = name.strip().replace("-", "_")
+            if not equals:
+                raise HushError(f"--set takes name=value, and was given {pair!r}")
+            if name not in cls.settings_of():
+                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of())
+            known[name] = parse(name, text.strip(), hints[name])
+        return cls(**known)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The values that the constructor stored."""
+        return {name: getattr(self, name) for name in self.settings_of()}
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it gives a standard deviation a pixel."""
+        return False
+
+    @property
+    def method(self) -> str:
+        """The public name: the name of the file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises
+        ------
+        HushError
+            Naming the setting, its value, and what is possible.
+        """
+        demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
+        for name in STRENGTHS:
+            value = getattr(self, name)
+            usual = "" if name == "strength" else ", or none: as strength"
+            demand(value is None or 0 <= value <= 1, name, value, f"0 (nothing is removed) to 1 (all of it){usual}")
+        demand(self.seed >= 0, "seed", self.seed, "0 or more")
+
+    def expectation(self, images: Sequence[Image], models: int = 1) -> str:
+        """Say in a sentence what will be done, how long it takes and how much memory."""
+        return f"{self.method} on {len(images)} image{'s' * (len(images) > 1)}"
+
+    def fit(self, images: Images, targets: Images | None = None) -> Self:
+        """Learn from images; see the method's own text for what it needs."""
+        return self
+
+    def denoise(self, image: Image | Array, out: Array | None = None) -> Image:
+        """Return the image without its noise: same axes, shape, dtype, range, scale and metadata.
+
+        Parameters
+        ----------
+        image : Image or array
+            The noisy image.
+        out : array, optional
+            A writable array of the image's shape and dtype; the result is streamed into it.
+        """
+        return self.run(image, out).image
+
+    def run(
+        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+    ) -> Result:
+        """Denoise and say everything about it; a method answers this one.
+
+        Parameters
+        ----------
+        image : Image or array
+            With the same channels as what `fit` was given.
+        out : array, optional
+            Writable, of the image's shape and dtype, for streaming.
+        done : callable, optional
+            (tile, tiles) after every tile.
+        std : array of float32, optional
+            Writable, of the image's shape: for the standard deviation a pixel, where the method is `uncertain`.
+        """
+        raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
+
+
+def learning(build: Callable[[], Denoiser]) -> Callable[[Image], Callable[[Image], Image]] | None:
+    """Return how a method learns anew from an image, see `hush.quality.estimate.judge`; None if it learns from none."""
+    if not build().learned_from_image:
+        return None
+    return lambda image: build().fit([image]).denoise
+
+
+def spread_of(image: Image, std: Array | None, note: Mapping[str, Any]) -> Image | None:
+    """Return standard deviations as an image like the noisy one."""
+    if std is None:
+        return None
+    return dataclasses.replace(image, data=std).with_meta(hush={**note, "what": "standard deviation"})
+
+
+def untouched(model: Denoiser, noisy: Image, out: Array | None = None, std: Array | None = None) -> Result:
+    """Return what a method gives that leaves an image as it is, with no deviation."""
+    clean = np.array(noisy.data) if out is None else out
+    clean[...] = noisy.data
+    if std is not None:
+        std[...] = 0
+    info: dict[str, Any] = {
+        "warnings": [],
+        "seed": model.seed,
+        "steps": 0,
+        "seconds": 0.0,
+        "device": "cpu",
+        "precision": "float32",
+        "peak_memory_mb": peak_memory_mb(),
+        "axes": noisy.axes,
+        "ndim": model.ndim,
+        "loss": [],
+    }
+    if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
+        warn(info, "the image is constant: it is given back unchanged")
+    note = {"version": __version__, "method": model.method}
+    return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
+
+
+def demand(true: bool, name: str, value: Any, possible: str) -> None:
+    """Raise a HushError that names a setting, its value and what is possible, unless `true`."""
+    if not true:
+        raise HushError(f"setting {name} cannot be {value!r}; possible: {possible}")
+
+
+def parse(name: str, text: str, hint: Any) -> Any:
+    """Read a setting's text as the type its constructor declares.
+
+    Examples
+    --------
+    >>> parse("maps", "32", int), parse("steps", "none", int | None), parse("residual", "yes", bool)
+    (32, None, True)
+    """
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(None) in options and text.lower() in ("none", "null", ""):
+        return None
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    for option in options:
+        if typing.get_origin(option) is typing.Literal:
+            if text in typing.get_args(option):
+                return text
+            raise HushError(f"setting {name} cannot be {text!r}; possible: {', '.join(typing.get_args(option))}")
+        if option is bool and text.lower() in words:
+            return words[text.lower()]
+        if option in (int, float) and _is_number(text, option):
+            return option(text)
+        if option is str:
+            return text
+        if typing.get_origin(option) is not None and text[:1] in "[(":
+            return json.loads(text)
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise HushError(f"setting {name} takes {wanted}, and was given {text!r}")
+
+
+def _is_number(text: str, kind: Callable[[str], Any]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_images(images: Images) -> list[Image]:
+    """Return a list of Images for one image, one array, or a sequence of them."""
+    if isinstance(images, Image) or hasattr(images, "ndim"):
+        return [as_image(images)]
+    return [as_image(item) for item in images]
+
+
+def warn(info: Mapping[str, Any], text: str) -> None:
+    """Note a warning in a result's info and raise it as a HushWarning, once."""
+    if text not in info["warnings"]:
+        info["warnings"].append(text)
+        warnings.warn(text, HushWarning, stacklevel=3)

@@ -1,0 +1,250 @@
+"""Classical: what all filters share that learn nothing but the noise level."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from hush import __version__
+from hush.core.device import peak_memory_mb
+from hush.core.errors import HushError
+from hush.core.image import Array, Image
+from hush.core.missing import fill
+from hush.estimation.report import ChannelNoise
+from hush.methods._apply import Work, apply
+from hush.methods._base import Images, Report, Result, as_images, demand, spread_of
+from hush.methods._noise_aware import Seeing
+from hush.quality import risk
+from hush.vst.stabilizer import Stabiliser
+
+SIDE = {2: 256, 3: 64}  # of a tile
+TRIAL = 256  # side of the window on which a parameter is chosen
+
+
+@dataclass(kw_only=True, eq=False)
+class Classical(Seeing):
+    """A filter for white Gaussian noise, and how it serves for other noise: stabilised, filtered, brought back.
+
+    A method answers `filter` and says in class attributes what its parameter is.
+
+    Parameters
+    ----------
+    sigma : float or None
+        Standard deviation of white Gaussian noise, in image units; None: found out.
+    stabilise : bool
+        Make the variance the same at all brightnesses first, where it is not.
+    calibrate : bool
+        Choose the method's parameter by hiding pixels (J-invariant calibration, Batson and Royer, ICML 2019)
+        instead of by its formula.
+    tile : int or None
+        Side of a tile.
+    """
+
+    volumes: ClassVar[bool] = True  # whether it takes (Z, Y, X)
+    whole: ClassVar[bool] = False  # whether it must see all of a plane at once
+    parameter: ClassVar[str] = ""  # the setting that `calibrate` chooses
+    options: ClassVar[tuple[float, ...]] = ()  # its possible values
+    grid: ClassVar[int] = 1  # on which tiles begin
+    usual: ClassVar[float | None] = None  # its value by default; None: chosen by SURE for the noise that was found
+
+    sigma: float | None = None
+    stabilise: bool = True
+    calibrate: bool = False
+    tile: int | None = None
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        demand(self.sigma is None or self.sigma > 0, "sigma", self.sigma, "more than 0, or none: found out")
+        demand(self.tile is None or self.tile > 0, "tile", self.tile, "1 or more")
+        if self.ndim == 3 and not self.volumes:
+            raise HushError(f"{self.method} filters planes, not volumes: leave --ndim 3 out, or take nlm")
+
+    def filter(self, values: Array, sigma: Array, value: float) -> Array:
+        """Remove white Gaussian noise.
+
+        Parameters
+        ----------
+        values : array of float32, shape (C, [Z,] Y, X)
+        sigma : array, shape (C,)
+            Standard deviation of the noise of each channel.
+        value : float
+            Of the method's parameter.
+        """
+        raise TypeError(f"{type(self).__name__} has no filter")
+
+    def margin(self, value: float) -> int:
+        """Return how far the filter looks, in pixels."""
+        raise TypeError(f"{type(self).__name__} has no margin")
+
+    def fit(self, images: Images, targets: Images | None = None) -> Self:
+        """Find out the noise of an image, and the parameter, where it is not given.
+
+        Parameters
+        ----------
+        images : Image or array, or sequence of them
+            The noisy image; of several, the first tells the noise of all.
+        targets
+            Not used.
+        """
+        self.check()
+        given = as_images(images)
+        if not given:
+            raise HushError("there is no image to look at")
+        noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
+        self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(given[0])
+        image = self.seen(given[0])
+        self.ready(image)
+        self.values_ = [self._value(image, number) for number in range(self._works(image))]
+        return self
+
+    def ready(self, image: Image) -> None:
+        """Do what a method does once the noise is known: nothing, for most."""
+
+    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
+        """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
+        self.check()
+        if not hasattr(self, "report_"):
+            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
+        known, here = len(self.report_.channels), image.channels * image.samples()
+        if known != here:
+            raise HushError(f"fit looked at {known} channels and colours, and the image has {here}: fit it anew")
+        begun = time.perf_counter()
+        info: dict[str, Any] = {"warnings": []}
+        std = std if self.uncertain else None
+        works = [self._work(image, number, std is not None) for number in range(len(self.values_))]
+        clean = apply(image, works, self, out, info, done, std)
+        info |= {
+            "method": self.method,
+            "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),
+            "seed": self.seed,
+            "steps": 0,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "device": self.where[0],
+            "precision": self.where[1],
+            "peak_memory_mb": peak_memory_mb(),
+            "axes": image.axes,
+            "ndim": self.ndim,
+            "verdict": self.report_.verdict,
+            "loss": [],
+        }
+        note = {"version": __version__, "method": self.method}
+        return Result(clean.with_meta(hush=note), spread_of(image, std, note), info)
+
+    def _works(self, image: Image) -> int:
+        return 1 if self.joint_channels else image.channels
+
+    def _noises(self, image: Image, number: int) -> Sequence[ChannelNoise]:
+        samples = image.samples(self.joint_channels)
+        found = self.report_.channels
+        return found if self.joint_channels else found[number * samples : (number + 1) * samples]
+
+    def _views(self, image: Image, number: int) -> list[Array]:
+        planes = image.planes(self.ndim, self.joint_channels)
+        return [plane.view(image.data) for plane in planes if plane.channel == number]
+
+    def _ways(self, image: Image, number: int) -> list[Stabiliser]:
+        return [Stabiliser(noise, self.stabilise) for noise in self._noises(image, number)]
+
+    def _work(self, image: Image, number: int, spread: bool) -> Work | None:
+        """What is done to a piece of one channel; `spread`: also its standard deviation."""
+        ways = self._ways(image, number)
+        if not any(way.sigma > 0 or way.noise.impulse_fraction for way in ways):
+            return None
+        prepared = self.prepare(self._views(image, number), ways)
+        value = self.values_[number]
+
+        def function(piece: Array) -> Array | tuple[Array, ...]:
+            ready, sigma = self.stabilised(np.asarray(piece, np.float32), ways)
+            smooth = self.filter_prepared(ready, sigma, value, prepared)
+            clean = np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
+            if not spread:
+                return clean
+            wide = self.deviation(ready, sigma, value, prepared)
+            pairs = zip(ways, smooth, wide, strict=True)
+            return clean, np.stack([(way.inverse(y + s) - way.inverse(y - s)) / 2 for way, y, s in pairs])
+
+        side = (self.tile or self.side,) * self.ndim
+        if self.whole:
+            side = self._views(image, number)[0].shape[1:]
+        return Work(function, side, self.margin(value) + 1, self.grid, self.workers)
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Device and precision of the filter."""
+        return "cpu", "float32"
+
+    @property
+    def knows_missing(self) -> bool:
+        """Whether `filter_trial` takes NaN for values that are missing."""
+        return False
+
+    @property
+    def side(self) -> int:
+        """Side of a tile, where none is set."""
+        return SIDE[self.ndim]
+
+    @property
+    def workers(self) -> int:
+        """Tiles that are filtered at once."""
+        return os.cpu_count() or 1
+
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Any:
+        """Return what a filter must know of all planes before they are cut into tiles."""
+        return None
+
+    def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+        """Stabilise a piece of shape (C, [Z,] Y, X), and say its channels' noise."""
+        repaired = [way.repair(plane) for way, plane in zip(ways, piece, strict=True)]
+        ready = np.stack([way.forward(plane) for way, plane in zip(ways, repaired, strict=True)])
+        return ready.astype(np.float32), np.array([max(way.sigma, 1e-12) for way in ways])
+
+    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Call `filter`; a method that needs what `prepare` gave answers this one instead."""
+        return self.filter(values, sigma, value)
+
+    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Filter a window for which a parameter is tried; a method whose choice can be cheaper answers this one."""
+        return self.filter_prepared(values, sigma, value, prepared)
+
+    def deviation(self, values: Array, sigma: Array, value: float, prepared: Any) -> Array:
+        """Return the standard deviation of what `filter_prepared` gives; a method that is `uncertain` answers this."""
+        raise TypeError(f"{type(self).__name__} has no deviation")
+
+    def _value(self, image: Image, number: int) -> float:
+        """The parameter: as set, by formula, by SURE, or by hidden pixels."""
+        given = getattr(self, self.parameter) if self.parameter else 0.0
+        if given is not None:
+            return float(given)
+        if self.usual is not None and not self.calibrate:
+            return self.usual
+        if not any(way.sigma > 0 for way in self._ways(image, number)):
+            return self.options[0] if self.usual is None else self.usual
+        return self.choose(*self._window(image, number))
+
+    def _window(self, image: Image, number: int) -> tuple[Array, Array, Any, Sequence[Stabiliser]]:
+        """The middle of a channel's middle plane, stabilised; its noise; what `prepare` gives; and its stabilisers."""
+        ways = self._ways(image, number)
+        views = self._views(image, number)
+        view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
+        middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
+        return *self.stabilised(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
+
+    def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabiliser]) -> float:
+        """Choose the parameter on a window: by hidden pixels with `calibrate`, else by Stein's estimate."""
+
+        def risk_of(value: float) -> float:
+            def function(values: Array) -> Array:
+                return self.filter_trial(values, sigma, value, prepared)
+
+            if self.calibrate:
+                mask, told = next((way.noise.mask for way in ways if way.noise.mask), None), self.knows_missing
+                return risk.hidden(function, ready, sigma, mask=mask, seed=self.seed, told=told).value
+            return risk.sure(function, ready, sigma, seed=self.seed).value
+
+        return min(self.options, key=risk_of)

@@ -1,0 +1,130 @@
+"""Knowing: methods that use what is known of the noise, and what they are shown of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hush import io
+from hush.core.image import Array, Image, as_image
+from hush.estimation.analyze import analyze, without_dark
+from hush.estimation.report import NoiseReport
+from hush.methods._base import STRENGTHS, Denoiser, Report, Result
+from hush.noise import parse
+
+
+@dataclass(kw_only=True, eq=False)
+class Knowing(Denoiser):
+    """A method that uses what is known about the noise, found by `hush.analyze` or said by the user.
+
+    Parameters
+    ----------
+    noise : str or None
+        What noise it is, in the notation ``gaussian:sigma=25``, image units; None: found out.
+    gain, offset, read_noise : float or None
+        Of the camera, in image units; None: found out.
+    dark : str or None
+        File with a picture without light: by how much a pixel's offset is off their mean is taken off.
+    """
+
+    scope: ClassVar[str] = "image"
+
+    noise: str | None = None
+    gain: float | None = None
+    offset: float | None = None
+    read_noise: float | None = None
+    dark: str | None = None
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, naming what is possible."""
+        super().check()
+        if self.noise is not None:
+            parse(self.noise)
+
+    def seen(self, image: Image) -> Image:
+        """Return an image as the method is shown it: without the pattern of the dark picture, as bright as before."""
+        if self.dark is None:
+            return image
+        dark = io.read(self.dark)
+        level = without_dark(image, dark)
+        return replace(level, data=level.data + np.float32(np.mean(dark.data)))
+
+    def look(self, image: Image) -> NoiseReport:
+        """Find out, or take from the settings, what noise is in an image."""
+        said = parse(self.noise) if self.noise is not None else None
+        return analyze(self.seen(image), noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
+
+
+@dataclass(kw_only=True, eq=False)
+class Seeing(Knowing):
+    """A method whose `fit` and `run_seen` work on images as they are `seen`: `run` gives back the files' own.
+
+    Of colours that are all the same, as grey micrographs are exported, it sees one: their noise is the same too.
+    """
+
+    def seen(self, image: Image) -> Image:
+        """Return an image as the method is shown it."""
+        return one_colour(super().seen(image))
+
+    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
+        """Denoise an image as it is seen; see `hush.methods._base.Denoiser.run`."""
+        raise TypeError(f"{type(self).__name__} has no run_seen")
+
+    def run(
+        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+    ) -> Result:
+        """Denoise an image; see `hush.methods._base.Denoiser.run`."""
+        noisy = as_image(image)
+        seen = self.seen(noisy)
+        if seen is noisy:
+            return self.run_seen(noisy, out, done, std)
+        clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
+        if seen.axes == noisy.axes:
+            result = self.run_seen(seen, clean, done, std)
+            return replace(result, image=replace(result.image, data=clean))
+        first, *others = (noisy.colour(number) for number in range(noisy.samples()))
+        with self._grey():
+            result = self.run_seen(seen, clean[first], done, None if std is None else std[first])
+        for array in [clean] if std is None else [clean, std]:
+            for other in others:
+                array[other] = array[first]
+        if noisy.alpha:
+            clean[noisy.colour(-1)] = noisy.data[noisy.colour(-1)]
+        spread = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
+        coloured = replace(noisy, data=clean, meta=result.image.meta)
+        return Result(coloured, spread, result.info | {"axes": noisy.axes})
+
+    @contextmanager
+    def _grey(self) -> Iterator[None]:
+        """Of grey images only brightness is denoised: its strength is that of all."""
+        said: dict[str, Any] = {name: getattr(self, name) for name in STRENGTHS}
+        if self.strength_luma is not None:
+            self.strength = self.strength_luma
+        self.strength_luma = self.strength_chroma = None
+        try:
+            yield
+        finally:
+            for name, value in said.items():
+                setattr(self, name, value)
+
+
+def one_colour(image: Image) -> Image:
+    """Return one colour of an image whose colours are all the same; any other image as it is.
+
+    Examples
+    --------
+    >>> grey = np.random.default_rng(0).normal(100, 9, (64, 64))
+    >>> one_colour(Image(np.stack([grey] * 3, -1), "YXS")).data.shape
+    (64, 64)
+    """
+    if image.samples() < 2 or "S" not in image.axes:
+        return image
+    for plane in image.planes():
+        first, *others = plane.view(image.data)
+        if not all(np.array_equal(first, other, equal_nan=first.dtype.kind == "f") for other in others):
+            return image
+    return replace(image, data=image.data[image.colour(0)], axes=image.axes.replace("S", ""))

@@ -1,0 +1,180 @@
+"""What a shipped network is shown of an image: stabilised values in its own range, and planes that tell the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from hush.core.color import OPPONENT
+from hush.core.image import Array
+from hush.core.missing import fill
+from hush.estimation.correlation import lags_of
+from hush.estimation.saturation import flat
+from hush.quality import risk
+from hush.vst.stabilizer import AROUND, Stabiliser
+
+CUT = 2.5  # deviations from the largest value that pixels can have, within which noise is cut off
+PEAK = 255.0  # levels of the weights are said of it
+LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
+LOOKED = 8  # planes in which they are looked for
+SAMPLE = 1 << 18  # pixels of them
+WAVES = 3  # frequencies along Y, along X and over colours at which a network's derivative is read
+TURN = 0.42  # radians a pixel by which they lie off zero
+
+
+def dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
+    """Return by how much the noise of stabilised (C, Y, X) is below its level, where photons are few: a share of it."""
+    each = [1 - way.deviation(plane) / max(way.sigma, 1e-12) for way, plane in zip(ways, values, strict=True)]
+    return np.stack(each)
+
+
+def filled(values: Array) -> tuple[Array, Array]:
+    """Missing values of (C, Y, X) filled from around, and where they are: 1, elsewhere 0."""
+    gone: Array = np.isnan(values)
+    if not gone.any():
+        return values, np.zeros(values.shape, np.float32)
+    return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
+
+
+def noisy_where(values: Array, ways: Sequence[Stabiliser]) -> Array:
+    """Where stabilised (C, Y, X) have all their noise: not in areas of one value, nor where it was cut off."""
+    good = np.ones(values.shape, bool)
+    for each, plane, way in zip(good, values, ways, strict=True):
+        area = flat(plane)
+        if area is not None:
+            each &= ~area
+        ends = [way.noise.clipped_high]
+        if not way.stabilises:  # of few photons there are none quite often
+            ends.append(way.noise.clipped_low)
+        around = ndimage.gaussian_filter(plane, AROUND)
+        for end in ends:
+            if end is not None:
+                each &= np.abs(around - float(way.forward(np.float32(end)))) > CUT * way.sigma
+    return good
+
+
+def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
+    """Cosines and sines (C, Y, X) at a lattice of frequencies: of two pixels nearer than three they say nothing."""
+    c, y, x = (np.arange(size, dtype=np.float32) for size in (channels, high, wide))
+    steps = 2 * np.pi / WAVES * np.arange(WAVES) + TURN
+    for down, across, colour in product(steps, steps, 2 * np.pi / channels * np.arange(channels)):
+        phase = colour * c[:, None, None] + down * y[:, None] + across * x
+        yield from (np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32))
+
+
+def _unit(seen: Array, values: Array) -> Array:
+    """What in stabilised (C, 1, N) is as much as 1 is in the image, (C, 1, 1)."""
+    before, after = (np.ptp(np.percentile(each, [LOW, HIGH], axis=(1, 2)), 0) for each in (seen, values))
+    unit: Array = (np.maximum(after, 1e-12) / np.maximum(before, 1e-12)).reshape(-1, 1, 1).astype(np.float32)
+    return unit
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How a channel's planes are shown: what is known of all of them before they are cut into tiles.
+
+    Attributes
+    ----------
+    card : dict
+        Of the weights.
+    ways : sequence of Stabiliser
+    opponents : bool
+        Whether colours are shown as brightness and two differences, each by itself: to weights that know only grey.
+    unit : array, shape (C, 1, 1)
+        What colours are divided by before they are mixed, where the variance of some had to be made equal and that of
+        others not: the first are in units of their noise, the others of the image.
+    middle, extent : array, shape (C, 1, 1)
+        Of the values that are shown.
+    lags : array, shape (C, 2)
+        Correlation of neighbours along Y and along X.
+    """
+
+    card: dict[str, Any]
+    ways: Sequence[Stabiliser]
+    opponents: bool = False
+    unit: Any = 1.0
+    middle: Any = 0.0
+    extent: Any = 1.0
+    lags: Any = 0.0
+
+    @classmethod
+    def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: dict[str, Any], colours: bool) -> Showing:
+        """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
+        plain = cls(card, ways, colours and len(ways) == 3 and card["channels"] == 1)
+        some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
+        seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
+        seen = seen[..., :: max(1, seen.shape[2] // SAMPLE)]
+        values = np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)])
+        alike = len({way.stabilises for way in ways}) == 1
+        if plain.opponents and not alike:
+            plain = replace(plain, unit=_unit(seen, values))
+        values = plain.mixed(values)[:, 0]
+        low, high = np.percentile(values, [LOW, HIGH], axis=1)
+        extent = np.maximum(high - low, 1e-12)
+        if plain.opponents or (plain.joint and alike):
+            extent = np.full_like(extent, extent.max())
+        middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
+        return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of([way.noise for way in ways])))
+
+    @classmethod
+    def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any]) -> Showing:
+        """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
+        half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
+        return cls(card, ways, middle=half, extent=whole)
+
+    @property
+    def joint(self) -> bool:
+        """Whether the network sees all channels at once."""
+        return int(self.card["channels"]) == len(self.ways)
+
+    def mixed(self, values: Array) -> Array:
+        """(C, ...) as they are shown."""
+        mixed: Array = np.tensordot(OPPONENT, values / self.unit, 1) if self.opponents else values
+        return mixed
+
+    def unmixed(self, values: Array) -> Array:
+        """Undo `mixed`."""
+        back: Array = self.unit * np.tensordot(OPPONENT.T, values, 1) if self.opponents else values
+        return back
+
+    def unmixed_variance(self, values: Array) -> Array:
+        """The variances of `unmixed` values, of those that were shown."""
+        back: Array = self.unit**2 * np.tensordot(OPPONENT.T**2, values, 1) if self.opponents else values
+        return back
+
+    def weighed(self, values: Array) -> Array:
+        """What holds of (C, ...) channels' variances, for what is shown."""
+        weighed: Array = np.tensordot(OPPONENT**2, values, 1) if self.opponents else values
+        return weighed
+
+    def level(self, sigma: Array) -> Array:
+        """Levels (C,) of the noise, (C, 1, 1) for what is shown."""
+        each = np.asarray(sigma, np.float32).reshape(-1, 1, 1) / self.unit
+        level: Array = np.sqrt(self.weighed(each**2))
+        return level
+
+    def range(self, level: Array) -> Array:
+        """What becomes 1, (C, 1, 1): noise stronger than any that the network has seen makes it larger."""
+        if self.card.get("blind"):
+            return self.extent
+        return np.maximum(self.extent, level * PEAK / self.card["sigma"][1])
+
+    def planes(self, values: Array, level: Array) -> Array:
+        """What the network sees of (C, Y, X) with noise of a level (C, 1, 1): (B, its planes, Y, X)."""
+        values, lost = filled(values)
+        extent = self.range(level)
+        planes = [(self.mixed(values) - self.middle) / extent]
+        if not self.card.get("blind"):
+            planes.append(np.broadcast_to(level / extent, values.shape))
+        if self.card.get("camera"):
+            below = self.weighed(dark(values, self.ways))
+            lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in self.lags.T]
+            rest = (self.weighed(lost), *lags)
+            planes += [below, *(one.mean(0, keepdims=True) if self.joint else one for one in rest)]
+        shown: Array = np.concatenate(planes)[None] if self.joint else np.stack(planes, 1)
+        return shown.astype(np.float32)

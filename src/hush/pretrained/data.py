@@ -1,0 +1,243 @@
+"""What shipped weights are trained on: clean patches of many collections, and the noise that is put on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from hush.core.errors import HushError
+from hush.core.image import Array
+from hush.datasets.camera import PEAK, photograph
+from hush.datasets.recipes import pictures
+from hush.noise.emccd import EMCCD
+from hush.quality import risk
+from hush.training.normalization import Scale
+from hush.training.patches import Batch, Patches
+from hush.vst import anscombe
+from hush.vst.stabilizer import AROUND
+
+REACH = 4  # pixels over which neighbours may share noise
+SMEARED = 0.2  # correlation up to which noise by few photons is smeared
+EXCESS = (1.15, 2.5)  # of amplified photons: photomultipliers have less than EMCCDs, which have 2
+READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Clean patches from several collections, each with its share of the patches."""
+
+    parts: Sequence[Patches]
+    shares: Sequence[float]
+
+    def batch(self, count: int, rng: np.random.Generator, device: str = "cpu") -> Batch:
+        """Draw `count` clean patches, normalised."""
+        chosen = rng.choice(len(self.parts), size=count, p=np.asarray(self.shares) / sum(self.shares))
+        drawn = [self.parts[k].batch(1, rng, device) for k in chosen]
+        good = [torch.ones_like(one.noisy[:, :1]) if one.valid is None else one.valid.float() for one in drawn]
+        every = all(one.valid is None for one in drawn)
+        return Batch(torch.cat([one.noisy for one in drawn]), None if every else torch.cat(good))
+
+
+def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
+    """Read the images of a recipe's data set as (C, Y, X) of 8 bits.
+
+    With `shrink` they are means of so many pixels squared; with `together` every so many grey images, one after the
+    other, are the colours of one, as the dyes of a micrograph are.
+    """
+    if "together" in data:
+        each = views_of({key: value for key, value in data.items() if key != "together"}, folder, 1)
+        return [np.concatenate(each[at : at + data["together"]]) for at in range(0, len(each), data["together"])]
+    views = []
+    for _, clean, _ in pictures(data | {"grey": channels == 1}, folder, {}):
+        view = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
+        view = np.repeat(view, channels, 0) if len(view) < channels else view
+        peak = max(PEAK, float(view.max()))
+        view = _shrunk(np.maximum(view, 0) * (PEAK / peak), data.get("shrink", 1))
+        views.append(np.rint(view).astype(np.uint8))
+    return views
+
+
+def _shrunk(view: Array, times: int) -> Array:
+    """Means of (C, Y, X) over squares: what noise and compression an image came with is gone."""
+    high, wide = (size // times for size in view.shape[1:])
+    squares = view[:, : high * times, : wide * times].reshape(-1, high, times, wide, times)
+    means: Array = squares.mean((2, 4))
+    return means
+
+
+def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]], cycle: int = 0) -> Mixture:
+    """Return where the patches of a cycle are drawn from: a data set may have a share for each."""
+    channels = recipe["channels"]
+    scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
+    size = (recipe["patch"],) * 2
+    return Mixture([Patches(views, size, scale) for views in sets], shares_of(recipe, cycle))
+
+
+def shares_of(recipe: dict[str, Any], cycle: int) -> list[float]:
+    """Return the shares of the data sets in a cycle."""
+    shares = []
+    for data in recipe["data"]:
+        share = data["share"]
+        if isinstance(share, list) and cycle >= len(share):
+            raise HushError(f"{data['name']} has {len(share)} shares, but none for cycle {cycle + 1}: add it")
+        shares.append(float(share[cycle] if isinstance(share, list) else share))
+    return shares
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a network is shown, and what it is to answer.
+
+    Attributes
+    ----------
+    x : Tensor, shape (B, C, Y, X) and planes
+        Noisy channels and planes that tell their levels, see `hush.pretrained.weights.inputs_of`.
+    target : Tensor, shape (B, C, Y, X)
+    level : Tensor, shape (B, C, 1, 1)
+    """
+
+    x: Tensor
+    target: Tensor
+    level: Tensor
+
+
+def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
+    """Put noise of a level a patch on clean patches (B, C, Y, X); where the recipe has camera noise, of its kinds.
+
+    To a `blind` recipe they are scenes, of which a camera takes photographs.
+    """
+    if recipe.get("blind"):
+        return _photographs(clean, rng)
+    level = _levels(clean, recipe["sigma"], rng)
+    how = recipe.get("camera")
+    if not how:
+        noise = torch.randn(clean.shape, generator=rng, device=clean.device)
+        return Shown(_together(clean + level * noise, level.expand_as(clean)), clean, level)
+    kind = torch.rand((len(clean), 1), generator=rng, device=clean.device)
+    noise, shared = _shared_noise(clean, how["longest"], (kind < how["shared"]).float(), rng)
+    noisy, target, told, dark = clean + level * noise, clean.clone(), level.clone(), torch.zeros_like(clean)
+    numbers = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=rng, device=clean.device)))
+    for k, share in enumerate(kind[:, 0].tolist()):
+        patch = clean[k].cpu().numpy()
+        if share >= 1 - how["photons"]:
+            made = _photons(patch, how | {"amplified": recipe.get("amplified", 0.0)}, recipe["sigma"][1], numbers)
+            for whole, one in zip((noisy, target, level, told, dark, shared), made, strict=True):
+                whole[k] = torch.from_numpy(np.asarray(one)).to(whole)
+    lost = torch.zeros_like(clean[:, :1])
+    for k in np.flatnonzero(numbers.random(len(clean)) < how["lost"]).tolist():
+        where = _lost(clean.shape[2:], numbers)
+        noisy[k] = torch.from_numpy(np.where(where, risk.around(noisy[k].cpu().numpy(), where), noisy[k].cpu().numpy()))
+        lost[k] = torch.from_numpy(where).to(lost)
+    planes = [told.expand_as(noisy), dark, lost, shared.expand(-1, -1, *clean.shape[2:])]
+    return Shown(_together(noisy, *planes), target, level)
+
+
+def _photographs(clean: Tensor, rng: torch.Generator) -> Shown:
+    """What a camera makes of (B, 3, Y, X), and would without noise."""
+    seeds = torch.randint(1 << 31, (len(clean),), generator=rng, device=clean.device).tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = list(
+            pool.map(lambda scene, seed: photograph(scene, np.random.default_rng(seed)), clean.cpu().numpy(), seeds)
+        )
+    noisy, target, level = (torch.from_numpy(np.stack(each)).to(clean) for each in zip(*made, strict=True))
+    return Shown(_together(noisy), target, level)
+
+
+def _together(*planes: Tensor) -> Tensor:
+    return torch.cat(planes, 1).contiguous(memory_format=torch.channels_last)
+
+
+def _lost(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Pixels that are not known: a grid, as is hidden to measure a risk, some with their neighbours, or any."""
+    if rng.random() < 0.4:
+        return rng.random(shape) < 10 ** rng.uniform(-2.5, -0.6)
+    mask = (None, None, "1x3", "3x1", "3x3", "1x5", "5x1")[int(rng.integers(7))]
+    where = risk.hidden_grid(shape, int(rng.integers(risk.spacing(mask) ** 2)), mask)
+    return risk.with_neighbours(where, mask)
+
+
+def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> Tensor:
+    low, high = ends
+    shape = (len(clean), clean.shape[1], 1, 1)
+    level = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) * (high - low) + low
+    if shape[1] > 1:  # a camera's colours have levels of their own: in half of the patches up to four times apart
+        apart = torch.rand(shape, generator=rng, device=clean.device) - 0.5
+        half = torch.rand((shape[0], 1, 1, 1), generator=rng, device=clean.device) < 0.5
+        level = torch.where(half, level * 4**apart, level.expand(shape)).clip(low, high)
+    return level / PEAK
+
+
+def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Noise of variance 1 that in chosen patches (B, 1) neighbours share, and their correlation, (B, 2, 1, 1).
+
+    White noise is smoothed by Gaussians of lengths up to `longest` pixels; in a third along one axis only, as where a
+    scanner reads rows.
+    """
+    count, channels, high, wide = clean.shape
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=rng, device=clean.device)
+
+    length = draw(count, 2) * longest * chosen
+    alone = draw(count, 1)  # below 1/6: along X only, below 1/3: along Y only
+    length = length * torch.cat([alone >= 1 / 6, (alone < 1 / 6) | (alone >= 1 / 3)], 1)
+    taps = torch.arange(-REACH, REACH + 1.0, device=clean.device)
+    kernel = torch.exp(-0.5 * (taps / length[..., None].clip(1e-3)) ** 2)  # (B, 2, taps)
+    kernel = kernel / kernel.square().sum(-1, keepdim=True).sqrt()
+    told = (kernel[..., 1:] * kernel[..., :-1]).sum(-1)
+    noise = torch.randn(
+        (count, channels, high + 2 * REACH, wide + 2 * REACH), generator=rng, device=clean.device
+    ).swapaxes(0, 1)  # (C, B, Y, X): a kernel a patch
+    with torch.autocast(clean.device.type, enabled=False):
+        noise = functional.conv2d(noise, kernel[:, :1, :, None], groups=count)
+        noise = functional.conv2d(noise, kernel[:, 1:, None, :], groups=count)
+    return noise.swapaxes(0, 1), told[..., None, None]
+
+
+def _photons(
+    clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
+) -> tuple[Array, Array, float, float, Array, Array]:
+    """A patch (C, Y, X) by few photons, stabilised; in a share of the patches each was amplified by chance.
+
+    Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation (2, 1, 1): in
+    some patches slow electronics smear the noise along rows, or an optical filter both ways.
+
+    Where photons are few their noise is neither Gaussian nor, after stabilising, of one level: this is what a
+    network for Gaussian noise does badly.
+    """
+    peak = np.exp(rng.uniform(np.log(how["least"]), np.log(how["most"])))
+    floor = peak * 10 ** rng.uniform(-3, -0.5)  # a background that is never quite dark
+    read = float(rng.choice(READ))
+    rate = floor + (peak - floor) * np.clip(clean + 0.5, 0, 1)
+    if how["amplified"] and rng.random() < how["amplified"]:  # their variance is the same, and the transform with it
+        counts = EMCCD(1.0, sigma=read, excess=rng.uniform(*EXCESS)).sample(rate, rng)
+    else:
+        counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
+    seen, mean = anscombe.forward(counts, 1.0, 0.0, read), anscombe.expected(rate, 1.0, 0.0, read)
+    dark = 1 - anscombe.deviation(ndimage.gaussian_filter(seen, (0, AROUND, AROUND)), 1.0, 0.0, read)
+    low, high = np.percentile(seen, [0.5, 99.5])
+    extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
+    middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent
+    told = np.zeros((2, 1, 1))
+    if rng.random() < how.get("smeared", 0):
+        lags = rng.uniform(0, SMEARED) * np.array([rng.random() < 1 / 3, 1.0])
+        seen, told = mean + _smeared(seen - mean, lags), lags.reshape(2, 1, 1)
+    return (seen - middle) / extent, (mean - middle) / extent, 1 / extent, 1 / extent, dark, told
+
+
+def _smeared(noise: Array, lags: Array) -> Array:
+    """Noise (C, Y, X) mixed with its neighbours', so that those along Y and along X correlate by `lags`; same power."""
+    for axis, lag in enumerate(lags, 1):
+        share = (1 - np.sqrt(1 - 4 * lag**2)) / (2 * max(lag, 1e-6))  # of the neighbour before, over the pixel's own
+        noise = (noise + share * np.roll(noise, 1, axis)) / np.sqrt(1 + share**2)
+    return noise
