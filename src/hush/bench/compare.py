@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Picture
 
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.metrics import scores
@@ -188,9 +187,7 @@ def collect(
         "goals": GOALS,
         "command": command,
     }
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(facts, indent=1, allow_nan=False, default=float), "utf-8")
-    partial.replace(record)
+    files.write_json(record, facts)
 
 
 def _shown(image: Image | None) -> Array:

@@ -10,8 +10,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib import metadata
-from importlib.resources import files
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from hush import __version__, io
+from hush.core import files
 from hush.core.errors import HushError, unknown
 from hush.core.image import Array, Image
 from hush.datasets.recipes import Item, cut, items
@@ -40,7 +40,9 @@ PICTURE = 160  # side of the pictures that are kept
 def names() -> list[str]:
     """Return the names of the recipes that come with hush."""
     return sorted(
-        file.name[:-5] for file in files("hush").joinpath("bench", "recipes").iterdir() if file.name.endswith(".toml")
+        file.name[:-5]
+        for file in resources.files("hush").joinpath("bench", "recipes").iterdir()
+        if file.name.endswith(".toml")
     )
 
 
@@ -49,7 +51,11 @@ def source(name: str) -> str:
     if not name.endswith(".toml") and name not in names():
         raise unknown("recipe", name, names())
     try:
-        path = Path(name) if name.endswith(".toml") else files("hush").joinpath("bench", "recipes", f"{name}.toml")
+        path = (
+            Path(name)
+            if name.endswith(".toml")
+            else resources.files("hush").joinpath("bench", "recipes", f"{name}.toml")
+        )
         return path.read_text("utf-8")
     except OSError as error:
         raise HushError(f"the recipe {name} cannot be read: {error.strerror}") from None
@@ -131,7 +137,7 @@ def run(
         shutil.rmtree(out / "models", ignore_errors=True)
     elif kept.exists() and json.loads(kept.read_text("utf-8")) != said:
         raise HushError(f"{out} holds results of another recipe or scale; --overwrite replaces them")
-    _write(kept, said)
+    files.write_json(kept, said)
     done = {_name(row): row for row in _lines(lines)}
     limits = recipe.get("scale", {}).get(scale, {})
     methods = recipe.get("method", [{"name": ""}])
@@ -145,7 +151,7 @@ def run(
         if export is not None:
             _export(export, item)
         if _name(key) not in done:
-            _write(out / "environment.json", environment())  # of those rows that were made last
+            files.write_json(out / "environment.json", environment())  # of those rows that were made last
             settings = ({} if "peer" in method else recipe.get("common", {})) | method.get("settings", {})
             settings |= {name: limits[name] for name in ("seconds", "steps") if name in limits and name in settings}
             made = make(item, method | {"settings": settings, "label": label}, recipe | {"here": here})
@@ -157,7 +163,7 @@ def run(
                 os.fsync(file.fileno())
             done[_name(key)] = json.loads(json.dumps(row, default=float))
         rows.append(done[_name(key)])
-    _write(out / "rows.json", rows)
+    files.write_json(out / "rows.json", rows)
     _csv(out / "rows.csv", rows)
     return rows
 
@@ -172,12 +178,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except json.JSONDecodeError:  # the line at which a run was killed
             continue
-
-
-def _write(path: Path, value: Any) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, default=float) + "\n", "utf-8")
-    partial.replace(path)
 
 
 def _csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from hush import __version__
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.device import device_of, memory_format, precision_of
 from hush.core.errors import HushError
 from hush.methods._learned import RUN_SETTINGS, NetDenoiser
@@ -45,8 +44,7 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
     path = Path(path)
     if not hasattr(denoiser, "nets_"):
         raise HushError("there is nothing to save: call fit first")
-    if path.exists() and not overwrite:
-        raise HushError(f"{path.name} exists; --overwrite replaces it")
+    files.refuse_existing(path, overwrite)
     nets = [final or best for best, final in zip(denoiser.nets_, denoiser.lasts_, strict=True)]
     nets = nets if last else denoiser.nets_
     note = {
@@ -67,14 +65,7 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
         if net is not None
         for key, value in net.state_dict().items()
     }
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(save(tensors, {"hush": json.dumps(note, sort_keys=True)}))
-        temporary.replace(path)
-    except OSError as error:
-        raise HushError(f"cannot write {path.name}: {os.strerror(error.errno or 0)}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_bytes(path, save(tensors, {"hush": json.dumps(note, sort_keys=True)}))
 
 
 def load(path: str | Path, **settings: Any) -> NetDenoiser:

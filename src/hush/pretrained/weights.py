@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.device import memory_format
 from hush.core.errors import HushError, unknown
 
@@ -145,15 +145,8 @@ def write(path: Path, net: nn.Module, note: dict[str, Any]) -> None:
     """
     halves = {key: value.detach().cpu().half().contiguous() for key, value in net.state_dict().items()}
     data = save(halves, {KEY: json.dumps({"format": FORMAT} | note, sort_keys=True)})
-    for target, content in ((path, data), (path.with_suffix(".md"), as_text(path.stem, note).encode())):
-        temporary = target.with_name(target.name + ".tmp")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        except OSError as error:
-            raise HushError(f"cannot write {target.name}: {os.strerror(error.errno or 0)}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+    files.write_bytes(path, data)
+    files.write_text(path.with_suffix(".md"), as_text(path.stem, note))
 
 
 def _share(share: float | Sequence[float]) -> str:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from hush.core import files
 from hush.core.errors import HushError, HushWarning
 from hush.training.trainer import State, Trainer
 
@@ -75,14 +76,11 @@ class Checkpoint:
             self.tensors[f"{name}/{key}"] = value.detach().cpu().clone().contiguous()
         self.states[name] = dict(vars(trainer.state))
         note = json.dumps({"identity": self.identity, "states": self.states})
-        temporary = self.path.with_name(self.path.name + ".tmp")
         self.written = time.monotonic()
         try:
-            temporary.write_bytes(save(self.tensors, {"hush-checkpoint": note}))
-            temporary.replace(self.path)
-        except OSError as error:  # a full disk must not end the training that the checkpoint protects
-            temporary.unlink(missing_ok=True)
-            warnings.warn(f"no checkpoint: {error.strerror}", HushWarning, stacklevel=2)
+            files.write_bytes(self.path, save(self.tensors, {"hush-checkpoint": note}))
+        except HushError as error:  # a full disk must not end the training that the checkpoint protects
+            warnings.warn(f"no checkpoint: {error}", HushWarning, stacklevel=2)
 
     def restore(self, name: str, trainer: Trainer) -> None:
         """Put a trainer where it stood, if its state is here."""
