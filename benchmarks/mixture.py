@@ -51,8 +51,8 @@ def main(data: Path, steps: int) -> None:
         for name, text in (("photographs", photographs(recipe)), ("mixture", recipe)):
             file = Path(folder, f"{name}.toml")
             file.write_text(text, "utf-8")
-            note = pretrain(str(file), data, Path(folder, f"{name}.safetensors"), steps=steps)
-            known = ", ".join(f"{row['name'][:8]} {row['noise'][15:]}: {row['psnr']:.2f}" for row in note["scores"])
+            card = pretrain(str(file), data, Path(folder, f"{name}.safetensors"), steps=steps)
+            known = ", ".join(f"{row['name'][:8]} {row['noise'][15:]}: {row['psnr']:.2f}" for row in card.scores)
             print(f"{name}: {known}; W2S 006-008, real noise: {np.mean(real(name, data)):.2f} dB", flush=True)
 
 

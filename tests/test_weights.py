@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hush.datasets.camera import photograph
 from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.nets.resunet import ResUNet
 from hush.pretrained import data, train, weights
+from hush.pretrained.card import CameraNoise
 from hush.quality import risk
 
 Run = Callable[..., tuple[int, str, str]]
@@ -239,7 +241,9 @@ def test_missing_values_are_filled_and_the_network_is_told_where(made: Path, mon
         return x[:, :1]
 
     monkeypatch.setattr(kind, "_apply", look)
-    monkeypatch.setattr(kind, "_loaded", (weights.load("tiny")[0], weights.card("tiny") | {"camera": CAMERA}))
+    monkeypatch.setattr(
+        kind, "_loaded", (weights.load("tiny")[0], replace(weights.card("tiny"), camera=CameraNoise(**CAMERA)))
+    )
     noisy = np.random.default_rng(0).normal(100, 10, (64, 64)).astype(np.float32)
     noisy[np.random.default_rng(1).random((64, 64)) < 0.03] = 255
     model = method()
@@ -254,9 +258,9 @@ def test_weights_that_begin_with_others_give_at_first_what_those_gave(made: Path
     how = ", ".join(f"{key} = {value}" for key, value in CAMERA.items())
     added = f'begin = "tiny"\ncamera = {{ {how} }}\nseed = 3'
     path.write_text(RECIPE.replace("seed = 3", added).replace("rate = 2e-3", "rate = 0.0"), "utf-8")
-    note = train.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
-    assert "Begun with the weights `tiny`" in weights.as_text("more", note)
-    assert (note["begin"], weights.inputs_of(note)) == ("tiny", 6)
+    card = train.pretrain(str(path), tmp_path, made / "more.safetensors", steps=1)
+    assert "Begun with the weights `tiny`" in card.as_text("more")
+    assert (card.begin, card.inputs.count) == ("tiny", 6)
     x = torch.rand(1, 6, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     (old, _), (new, _) = weights.load("tiny"), weights.load("more")
     torch.testing.assert_close(new(x), old(x[:, :2]))
@@ -291,7 +295,7 @@ def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
     (view,) = data.views_of(train.recipe_of(str(path))["data"][0], tmp_path, 3)
     assert view[:, 0, 0].tolist() == [60, 120, 180]
     (old, _), (new, card) = weights.load("tiny"), weights.load("colours")
-    assert weights.inputs_of(card) == 6
+    assert card.inputs.count == 6
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 0.5
     level = torch.full((1, 3, 32, 32), 0.1)
     mean = x.mean(1, keepdim=True)
@@ -370,13 +374,13 @@ def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> No
     train.pretrain(str(recipe), tmp_path, tmp_path / "parts.safetensors", keep=True)
     recipe.write_text(RECIPE, "utf-8")
     seen: list[int] = []
-    note = train.pretrain(
+    card = train.pretrain(
         str(recipe), tmp_path, tmp_path / "parts.safetensors", resume=True, report=lambda step, *_: seen.append(step)
     )
     assert seen == [9, 10, 11, 12]
-    assert note["training"]["steps"] == 12
-    assert note["training"]["gigapixels"] == pytest.approx((8 * 4 * 32**2 + 4 * 2 * 48**2) / 1e9)
-    said = weights.as_text("parts", note)
+    assert card.training["steps"] == 12
+    assert card.training["gigapixels"] == pytest.approx((8 * 4 * 32**2 + 4 * 2 * 48**2) / 1e9)
+    said = card.as_text("parts")
     assert "Trained for 8 steps of 4 x 32², then 4 steps of 2 x 48² (error over level to the power 0.7) pixels" in said
     whole, parts = (weights.tensors(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
@@ -535,7 +539,7 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
 
     kind = registry.get("methods", "pretrained")
     monkeypatch.setattr(kind, "_apply", look)
-    card = weights.card("tiny") | {"camera": CAMERA}
+    card = replace(weights.card("tiny"), camera=CameraNoise(**CAMERA))
     monkeypatch.setattr(kind, "_loaded", (weights.load("tiny")[0], card))
     noisy = ndimage.gaussian_filter1d(np.random.default_rng(0).normal(0, 30, (256, 256)), 0.6, axis=1)
     noisy = (100 + noisy).astype(np.float32)

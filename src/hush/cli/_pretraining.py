@@ -47,7 +47,7 @@ def pretrain(
     if target.exists() and not overwrite:
         raise HushError(f"{target.name} exists; --overwrite replaces it")
     with console.counting(target.stem) as progress:
-        note = training.pretrain(
+        card = training.pretrain(
             name,
             data,
             target,
@@ -56,7 +56,7 @@ def pretrain(
             keep=keep,
             report=lambda step, steps, loss: progress(step, steps, f"loss {loss:.4f}"),
         )
-    for row in note["scores"]:
+    for row in card.scores:
         click.echo(f"{row['name']:<40}{row['noise']:<34}{row['psnr']:.2f} dB")
     console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
     return 0
@@ -70,15 +70,15 @@ def weights_(name: str | None, as_json: bool) -> int:
     from hush.pretrained import weights
 
     if name is not None:
-        note = weights.card(name)
-        click.echo(json.dumps({"name": name} | note) if as_json else weights.as_text(name, note))
+        card = weights.card(name)
+        click.echo(json.dumps({"name": name} | card.as_dict()) if as_json else card.as_text(name))
         return 0
     for one, path in weights.paths().items():
-        note = weights.card(one)
+        card = weights.card(one)
         if as_json:
-            click.echo(json.dumps({"name": one} | note))
+            click.echo(json.dumps({"name": one} | card.as_dict()))
         else:
             where = "shipped" if path.parent == weights.HERE else str(path)
-            size = f"{note['bytes'] / 1e6:.1f} MB"
-            click.echo(f"{one:<20}{size:<9}{where:<9}{note['title']}")
+            size = f"{card.bytes / 1e6:.1f} MB"
+            click.echo(f"{one:<20}{size:<9}{where:<9}{card.title}")
     return 0

@@ -1,4 +1,4 @@
-"""The one exception a user meets: what was given, what is possible, what to try."""
+"""The exceptions that a user meets: what was given, what is possible, what to try."""
 
 from __future__ import annotations
 
@@ -18,11 +18,27 @@ class HushError(Exception):
     source: str | None = None
 
 
+class FormatError(HushError):
+    """A file cannot be read, or cannot hold what is to be written."""
+
+
+class SettingError(HushError):
+    """A setting or an option does not exist, or cannot have this value."""
+
+
+class ModelFileError(HushError):
+    """A trained model's file is missing, damaged, or of a newer hush."""
+
+
+class WeightsError(HushError):
+    """Shipped or cached weights are missing, damaged, or do not fit the image."""
+
+
 class HushWarning(UserWarning):
     """Something a user should know about a result that was made all the same."""
 
 
-def unknown(what: str, given: str, possible: Iterable[str]) -> HushError:
+def unknown(what: str, given: str, possible: Iterable[str], kind: type[HushError] = HushError) -> HushError:
     """Make the error for a name that does not exist.
 
     Parameters
@@ -33,6 +49,8 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> HushError:
         What was typed.
     possible : iterable of str
         The names that exist.
+    kind : type
+        Class of the error.
 
     Returns
     -------
@@ -47,4 +65,4 @@ def unknown(what: str, given: str, possible: Iterable[str]) -> HushError:
     names = sorted(possible)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return HushError(f"no {what} {given!r}{hint} Possible: {', '.join(names) or 'none'}")
+    return kind(f"no {what} {given!r}{hint} Possible: {', '.join(names) or 'none'}")

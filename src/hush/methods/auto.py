@@ -204,7 +204,7 @@ class Auto(Seeing):
 
         Development micrographs gain by it. White noise on photographs is left to the weights for that.
         """
-        camera = weights.card(getattr(model, "taken_", "")).get("camera")
+        camera = weights.card(getattr(model, "taken_", "")).inputs.camera
         light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
         worth = camera and light and image.samples() == 1 and image.data.size >= ENOUGH
         if not worth:

@@ -20,6 +20,7 @@ from hush.methods._base import Images, Report, Result, as_images, demand
 from hush.methods._budget import BATCH, STEPS
 from hush.methods.pretrained import Pretrained
 from hush.pretrained import weights
+from hush.pretrained.card import Card, Inputs
 from hush.quality import risk
 from hush.quality.estimate import middle
 from hush.training.trainer import Schedule, Trainer
@@ -28,7 +29,6 @@ KEPT = 0.7  # of what was learned: so far on the way from what the weights were 
 REACH, FASTEST = 0.0045, 6e-5  # all steps' learning rates together, and one's: more forgets what the weights know
 HIDDEN = 0.2  # share of a patch's pixels: few of them say little a step
 SHARED = 0.03  # correlation from which on neighbours are hidden as well
-TOLD, LOST = 1, 3  # which of the planes that a network sees tell the level, and the pixels that are missing
 LOOKED, WINDOW = 4, 1024  # planes that are learned from, and the side of what is cut out of them
 
 
@@ -116,9 +116,13 @@ class Finetuned(Pretrained):
             )
 
     @property
-    def _loaded(self) -> tuple[nn.Module, dict[str, Any]]:
-        net, note = super()._loaded
-        return self.__dict__.get("nets_", [net])[0], note
+    def _loaded(self) -> tuple[nn.Module, Card]:
+        net, card = super()._loaded
+        return self.__dict__.get("nets_", [net])[0], card
+
+    @property
+    def _inputs(self) -> Inputs:
+        return self._loaded[1].inputs
 
     def _shown(self, image: Image) -> Iterator[Array]:
         """What the network sees of some planes, (B, planes, Y, X)."""
@@ -145,7 +149,7 @@ class Finetuned(Pretrained):
         )
         with body_precision(*self.where):
             y: Tensor = net(x.contiguous(memory_format=memory_format(2)))
-        return (where * ((y.float() - noisy) / x[:, TOLD : TOLD + 1]) ** 2).sum() / where.sum().clip(1)
+        return (where * ((y.float() - noisy) / x[:, self._inputs.at("level")]) ** 2).sum() / where.sum().clip(1)
 
     def _hidden(self, x: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """A random patch with pixels hidden; what stood there, and where that is, (1, Y, X)."""
@@ -153,10 +157,11 @@ class Finetuned(Pretrained):
         mask = next((mask for mask in map(_beside, self.report_.channels) if mask), None)
         where = rng.random(x.shape[1:]) < HIDDEN / risk.footprint(mask).sum()
         gone = risk.with_neighbours(where, mask) if mask else where
-        where &= x[LOST] == 0
+        missing = self._inputs.at("missing")
+        where &= x[missing][0] == 0
         seen = x.copy()
         seen[0] = np.where(gone, risk.around(x[0], gone), x[0])
-        seen[LOST] = np.maximum(x[LOST], gone)
+        seen[missing] = np.maximum(x[missing], gone)
         return seen, x[:1], where[None]
 
     def _cut(self, planes: Array, rng: np.random.Generator) -> Array:

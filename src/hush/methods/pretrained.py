@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from hush.methods._filter import Classical
 from hush.methods._noise_aware import Knowing
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
+from hush.pretrained.card import Card
 from hush.pretrained.conditioning import Showing, dark, filled, noisy_where, waves
 from hush.quality import risk
 from hush.vst.stabilizer import Stabiliser
@@ -109,7 +110,7 @@ class Pretrained(Classical):
         self.samples_ = image.samples()
         self.own_: list[float] = []
         self.taken_ = self.weights or self._suited(image)
-        known, here = weights.card(self.taken_)["channels"], image.samples(self.joint_channels)
+        known, here = weights.card(self.taken_).channels, image.samples(self.joint_channels)
         if known not in (1, here):
             raise HushError(
                 f"the weights {self.taken_} are for {known} colours a pixel, and this image has {here}: "
@@ -130,7 +131,7 @@ class Pretrained(Classical):
     @property
     def blind(self) -> bool:
         """Whether its weights are told nothing of the noise."""
-        return self.weights is not None and bool(weights.card(self.weights).get("blind"))
+        return self.weights is not None and weights.card(self.weights).blind
 
     @property
     def uncertain(self) -> bool:
@@ -163,7 +164,7 @@ class Pretrained(Classical):
         return int(self._loaded[0].margin) + int(4 * SMOOTH)  # type: ignore[arg-type]
 
     @property
-    def _loaded(self) -> tuple[nn.Module, dict[str, Any]]:
+    def _loaded(self) -> tuple[nn.Module, Card]:
         return weights.load(self.taken_, device_of(self.device))
 
     # Applying ------------------------------------------------------------------------------------
@@ -252,7 +253,7 @@ class Pretrained(Classical):
     @property
     def knows_missing(self) -> bool:
         """Whether the network is told which pixels are missing."""
-        return bool(self._loaded[1].get("camera"))
+        return self._loaded[1].inputs.camera
 
     def _tensor(self, planes: Array) -> Tensor:
         x = pad_end(torch.from_numpy(planes), int(self._loaded[0].multiple))  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from hush.core.image import Array
 from hush.core.missing import fill
 from hush.estimation.correlation import lags_of
 from hush.estimation.saturation import flat
+from hush.pretrained.card import Card
 from hush.quality import risk
 from hush.vst.stabilizer import AROUND, Stabiliser
 
@@ -80,7 +81,7 @@ class Showing:
 
     Attributes
     ----------
-    card : dict
+    card : Card
         Of the weights.
     ways : sequence of Stabiliser
     opponents : bool
@@ -94,7 +95,7 @@ class Showing:
         Correlation of neighbours along Y and along X.
     """
 
-    card: dict[str, Any]
+    card: Card
     ways: Sequence[Stabiliser]
     opponents: bool = False
     unit: Any = 1.0
@@ -103,9 +104,9 @@ class Showing:
     lags: Any = 0.0
 
     @classmethod
-    def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: dict[str, Any], colours: bool) -> Showing:
+    def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: Card, colours: bool) -> Showing:
         """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
-        plain = cls(card, ways, colours and len(ways) == 3 and card["channels"] == 1)
+        plain = cls(card, ways, colours and len(ways) == 3 and card.channels == 1)
         some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
         seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
         seen = seen[..., :: max(1, seen.shape[2] // SAMPLE)]
@@ -122,7 +123,7 @@ class Showing:
         return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of([way.noise for way in ways])))
 
     @classmethod
-    def untold(cls, ways: Sequence[Stabiliser], card: dict[str, Any]) -> Showing:
+    def untold(cls, ways: Sequence[Stabiliser], card: Card) -> Showing:
         """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
         half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
         return cls(card, ways, middle=half, extent=whole)
@@ -130,7 +131,7 @@ class Showing:
     @property
     def joint(self) -> bool:
         """Whether the network sees all channels at once."""
-        return int(self.card["channels"]) == len(self.ways)
+        return self.card.channels == len(self.ways)
 
     def mixed(self, values: Array) -> Array:
         """(C, ...) as they are shown."""
@@ -160,21 +161,22 @@ class Showing:
 
     def range(self, level: Array) -> Array:
         """What becomes 1, (C, 1, 1): noise stronger than any that the network has seen makes it larger."""
-        if self.card.get("blind"):
+        if self.card.sigma is None:
             return self.extent
-        return np.maximum(self.extent, level * PEAK / self.card["sigma"][1])
+        return np.maximum(self.extent, level * PEAK / self.card.sigma[1])
 
     def planes(self, values: Array, level: Array) -> Array:
         """What the network sees of (C, Y, X) with noise of a level (C, 1, 1): (B, its planes, Y, X)."""
-        values, lost = filled(values)
+        values, missing = filled(values)
         extent = self.range(level)
-        planes = [(self.mixed(values) - self.middle) / extent]
-        if not self.card.get("blind"):
-            planes.append(np.broadcast_to(level / extent, values.shape))
-        if self.card.get("camera"):
-            below = self.weighed(dark(values, self.ways))
+        each = {"values": (self.mixed(values) - self.middle) / extent}
+        if not self.card.blind:
+            each["level"] = np.broadcast_to(level / extent, values.shape)
+        if self.card.inputs.camera:
+            each["deficit"] = self.weighed(dark(values, self.ways))
             lags = [np.broadcast_to(lag.reshape(-1, 1, 1), values.shape) for lag in self.lags.T]
-            rest = (self.weighed(lost), *lags)
-            planes += [below, *(one.mean(0, keepdims=True) if self.joint else one for one in rest)]
+            rest = {"missing": self.weighed(missing), "lag_y": lags[0], "lag_x": lags[1]}
+            each |= {name: one.mean(0, keepdims=True) if self.joint else one for name, one in rest.items()}
+        planes = self.card.inputs.ordered(**each)
         shown: Array = np.concatenate(planes)[None] if self.joint else np.stack(planes, 1)
         return shown.astype(np.float32)

@@ -20,6 +20,7 @@ from hush.core.image import Array
 from hush.datasets.camera import PEAK, photograph
 from hush.datasets.recipes import pictures
 from hush.noise.emccd import EMCCD
+from hush.pretrained.card import Inputs
 from hush.quality import risk
 from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
@@ -101,7 +102,7 @@ class Shown:
     Attributes
     ----------
     x : Tensor, shape (B, C, Y, X) and planes
-        Noisy channels and planes that tell their levels, see `hush.pretrained.weights.inputs_of`.
+        Noisy channels and planes that tell their levels, see `hush.pretrained.card.Inputs`.
     target : Tensor, shape (B, C, Y, X)
     level : Tensor, shape (B, C, 1, 1)
     """
@@ -138,8 +139,11 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
         where = _lost(clean.shape[2:], numbers)
         noisy[k] = torch.from_numpy(np.where(where, risk.around(noisy[k].cpu().numpy(), where), noisy[k].cpu().numpy()))
         lost[k] = torch.from_numpy(where).to(lost)
-    planes = [told.expand_as(noisy), dark, lost, shared.expand(-1, -1, *clean.shape[2:])]
-    return Shown(_together(noisy, *planes), target, level)
+    lags = shared.expand(-1, -1, *clean.shape[2:])
+    planes = Inputs(clean.shape[1], camera=True).ordered(
+        values=noisy, level=told.expand_as(noisy), deficit=dark, missing=lost, lag_y=lags[:, :1], lag_x=lags[:, 1:]
+    )
+    return Shown(_together(*planes), target, level)
 
 
 def _photographs(clean: Tensor, rng: torch.Generator) -> Shown:

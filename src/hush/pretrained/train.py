@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hush.nets._parts import pad_end
 from hush.nets.resunet import ResUNet
 from hush.noise.correlated import Correlated
 from hush.pretrained import weights
+from hush.pretrained.card import Card
 from hush.pretrained.data import mixture, shown, views_of
 from hush.training.checkpoint import Checkpoint
 from hush.training.patches import Batch
@@ -79,7 +81,7 @@ def pretrain(
     report: Callable[[int, int, float], None] | None = None,
     every: float = 60.0,
     keep: bool = False,
-) -> dict[str, Any]:
+) -> Card:
     """Train weights from scratch and write them with their card; after a stop, `resume` goes on.
 
     A recipe has cycles: each begins with the averaged weights of the one before, and ends with a learning rate of
@@ -110,8 +112,7 @@ def pretrain(
 
     Returns
     -------
-    dict
-        The card.
+    Card
     """
     recipe = recipe_of(name)
     if steps:
@@ -139,12 +140,12 @@ def pretrain(
     assert net is not None
     words = ["hush", "pretrain", Path(name).stem, *(["--steps", str(steps)] if steps else [])]
     training = {"device": f"{device_name(device)}, {precision}", "command": " ".join(words), "hours": seconds / 3600}
-    note = _card(recipe, sets, training, net)
-    note["scores"] = [row for data in recipe["score"] for row in scores(net, recipe, data, folder, device, precision)]
-    weights.write(output, net, note)
+    rows = [row for data in recipe["score"] for row in scores(net, recipe, data, folder, device, precision)]
+    card = _card(recipe, sets, training, net, rows)
+    weights.write(output, net, card)
     if not keep:
         keeper.remove()
-    return note
+    return card
 
 
 def _own(cycle: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _own(cycle: dict[str, Any]) -> dict[str, Any]:
 
 def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
     """The network of a cycle before it is trained."""
-    net = weights.build(recipe)
+    net = weights.build(Card.of(recipe))
     if begin is None:
         return net
     if isinstance(net, ResUNet) and isinstance(begin, ResUNet):
@@ -175,23 +176,25 @@ def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:
 
 
 def _card(
-    recipe: dict[str, Any], sets: Sequence[Sequence[Array]], training: dict[str, Any], net: nn.Module
-) -> dict[str, Any]:
-    kept = ("title", "licence", "net", "settings", "channels", "sigma", "camera", "blind", "begin")
-    note = {key: recipe[key] for key in kept if key in recipe}
-    note["data"] = [
+    recipe: dict[str, Any],
+    sets: Sequence[Sequence[Array]],
+    training: dict[str, Any],
+    net: nn.Module,
+    rows: Sequence[dict[str, Any]],
+) -> Card:
+    cycles = [_own(recipe) | cycle for cycle in recipe["cycles"]]
+    data = [
         {"name": data["name"], "images": len(views), "share": data["share"], "licence": data["licence"]}
         for data, views in zip(recipe["data"], sets, strict=True)
     ]
-    cycles = [_own(recipe) | cycle for cycle in recipe["cycles"]]
-    note["training"] = training | {
+    training = training | {
         "steps": sum(cycle["steps"] for cycle in cycles),
         "cycles": cycles,
         "gigapixels": sum(cycle["steps"] * cycle["batch"] * cycle["patch"] ** 2 for cycle in cycles) / 1e9,
         "seed": recipe["seed"],
         "parameters": sum(value.numel() for value in net.parameters()),
     }
-    return note
+    return replace(Card.of(recipe), data=data, training=training, scores=rows)
 
 
 def scores(
@@ -201,7 +204,7 @@ def scores(
     if recipe.get("blind"):
         return _photographed(net, data, folder, device, precision)
     grey, length = recipe["channels"] == 1, data.get("length", 0)
-    lag = Correlated(1, length).lag_one() if length else 0.0
+    lag, inputs = Correlated(1, length).lag_one() if length else 0.0, Card.of(recipe).inputs
     rows = []
     for sigma in data["sigma"]:
         found = []
@@ -209,10 +212,12 @@ def scores(
         for name, clean, _ in pictures(data | {"grey": grey}, folder, {}):
             noisy = frozen_noise(clean, notation, f"{data['name']}/{name}", 0)
             views = noisy[None] if grey else np.moveaxis(noisy, -1, 0)
-            told = np.full_like(views, sigma / PEAK)
-            more = np.zeros((weights.inputs_of(recipe) - 2 * len(views), *views.shape[1:]), views.dtype)
-            more[-2:] = lag
-            y = _answer(net, np.concatenate([views / PEAK - 0.5, told, more]), device, precision)
+            level, none = np.full_like(views, sigma / PEAK), np.zeros_like(views)
+            shared = np.full_like(views[:1], lag)
+            planes = inputs.ordered(
+                values=views / PEAK - 0.5, level=level, deficit=none, missing=none[:1], lag_y=shared, lag_x=shared
+            )
+            y = _answer(net, np.concatenate(planes), device, precision)
             result = (y + 0.5) * PEAK
             found.append(psnr(result[0] if grey else np.moveaxis(result, 0, -1), clean, PEAK))
         rows.append({"name": data["name"], "noise": notation, "psnr": float(np.mean(found))})
