@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hush.core.image import Array
-from hush.io import _tiff_ome
+from hush.io import _tiff_ome, _tiff_values
 from hush.io._common import from_note, positive, without_note
+from hush.io._tiff_values import RGB, Code
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries
@@ -34,7 +34,7 @@ class Facts:
     scale: dict[str, float] = field(default_factory=dict)
     unit: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
-    colours: Array | None = None  # of a palette that is to be applied
+    code: Code = field(default_factory=Code)  # what the numbers stand for
 
 
 def facts(tif: TiffFile, series: TiffPageSeries) -> Facts:
@@ -112,16 +112,15 @@ def _samples(found: Facts, page: TiffPage) -> None:
     """Say whether the last sample is opacity, and whether numbers stand for a palette's colours."""
     private = found.meta["tiff"]
     if private["photometric"] == 6 and "S" in found.axes:
-        private["photometric"] = 2  # YCbCr is decoded to RGB
+        private["photometric"] = RGB  # YCbCr becomes RGB
     if "S" in found.axes:
         found.meta["alpha"] = bool(private["extrasamples"]) and private["extrasamples"][-1] in (1, 2)
     if private["photometric"] == 5 and "S" in found.axes:
         found.meta["cmyk"] = True
-    # ImageJ stores its display colours as a palette: there the numbers are the measurement
-    if private["photometric"] == 3 and page.colormap is not None and private["kind"] != "imagej":
-        found.colours = page.colormap
-        private["photometric"] = 2
-        found.meta["warnings"].append("its palette was replaced by the colours (RGB) it stands for")
+    found.code = _tiff_values.code_of(page, private["kind"])
+    found.meta["warnings"] += _tiff_values.remarks(found.code)
+    if found.code.palette is not None:
+        private["photometric"] = RGB
 
 
 def _remarks(tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
-from hush.io import _tiff_read, _tiff_write
+from hush.io import _tiff_read, _tiff_values, _tiff_write
 from hush.io._common import LETTERS, MAP_FROM, settle_axes
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def read(path: Path, axes: str | None) -> Image:
         data = _pixels(path, tif, series)
         facts = _tiff_read.facts(tif, series)
         data, declared, guessed = _name_axes(data, facts.axes)
-        if facts.colours is not None:
-            data, declared = _apply_palette(data, facts.colours), declared + "S"
+        data, declared = _tiff_values.meant(data, declared, facts.code)
     chosen, guess = settle_axes(data.shape, axes, declared)
     if axes is None:
         guess = guess or guessed
@@ -126,6 +125,8 @@ def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
     shape = series.get_shape(False) if series.kind == "shaped" else series.shape
     if series.dtype is None:
         raise HushError("its kind of numbers is not known")
+    if _tiff_values.is_subsampled(series.keyframe.aspage()):
+        return np.stack([_tiff_values.subsampled(page.aspage()) for page in series.pages if page]).reshape(shape)
     if series.dataoffset is not None and series.nbytes >= MAP_FROM and series.keyframe.is_memmappable:
         dtype = np.dtype(tif.byteorder + series.dtype.char)
         return np.memmap(path, dtype, "r", series.dataoffset, shape)
@@ -154,13 +155,3 @@ def _name_axes(data: Array, axes: str) -> tuple[Array, str, str | None]:
         named[i] = name
     chosen = "".join(named)
     return data, chosen, f"axes {chosen} guessed from shape {tuple(data.shape)}"
-
-
-def _apply_palette(data: Array, colours: Array) -> Array:
-    """Return the colours that the numbers of a palette image stand for, samples last."""
-    table = np.asarray(colours).T  # (entries, 3), 16 bit as TIFF stores it
-    if table.max() <= 255:
-        table = table.astype(np.uint8)  # some writers forget to stretch 8 bits to 16
-    elif np.isin(table & 255, (0, 255)).all() or (table % 257 == 0).all():
-        table = (table >> 8).astype(np.uint8)
-    return table[data]
