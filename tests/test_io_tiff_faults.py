@@ -127,3 +127,34 @@ def test_colours_of_few_bits_are_widened(tmp_path: Path, samples: int, photometr
     image, target = again(make(tmp_path / "a.tif", packed(values.reshape(9, -1), 4), tags))
     np.testing.assert_array_equal(image.data, values * 17)
     np.testing.assert_array_equal(tifffile.imread(target), values * 17)
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 20, 24])
+@pytest.mark.parametrize("photometric", [0, 1, 2])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bits_between_whole_bytes_stay(tmp_path: Path, bits: int, photometric: int, order: str) -> None:
+    samples = 3 if photometric == 2 else 1
+    values = np.random.default_rng(4).integers(0, 2**bits, (9, 13 * samples)).astype(np.uint32)
+    tags = picture(13, 9, samples, bits) | {262: (3, photometric)}
+    path = make(tmp_path / "a.tif", packed(values, bits), tags, order)
+    image, target = again(path)
+    np.testing.assert_array_equal(np.reshape(image.data, values.shape), values)
+    with tifffile.TiffFile(target) as tif:
+        page = tif.pages.first
+        assert (page.bitspersample, int(page.photometric)) == (bits, photometric)
+        np.testing.assert_array_equal(page.asarray(), image.data)
+    with io.create(tmp_path / "b.tif", image) as out:
+        assert out is None, "packed values cannot be written in pieces"
+    io.write(tmp_path / "c.tif", image.like(image.data + image.data.dtype.type(1)))  # one bit more for the largest
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "c.tif"), image.data + 1)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize(("samples", "expected"), [(1, 1), (3, 2)])
+def test_a_missing_photometric_interpretation(tmp_path: Path, dtype: str, samples: int, expected: int) -> None:
+    pixels = np.random.default_rng(5).integers(0, 200, (8, 9, samples)).astype(dtype)
+    tags = picture(9, 8, samples, pixels.itemsize * 8) | {339: (3, (3 if dtype == "f4" else 1,) * samples)}
+    image, target = again(make(tmp_path / "a.tif", pixels.tobytes(), tags))
+    with tifffile.TiffFile(target) as tif:
+        assert int(tif.pages.first.photometric) == expected
+    np.testing.assert_array_equal(tifffile.imread(target), image.data)

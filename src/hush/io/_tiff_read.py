@@ -95,7 +95,8 @@ def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
     return {
         "byteorder": tif.byteorder,
         "bigtiff": tif.is_bigtiff,
-        "photometric": int(page.photometric),
+        "photometric": _photometric(page),
+        "bits": page.bitspersample if isinstance(page.bitspersample, int) else None,
         "compression": int(page.compression),
         "predictor": int(page.predictor),
         "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
@@ -106,6 +107,15 @@ def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
         "extratags": extra,
         "colormap": page.colormap,
     }
+
+
+def _photometric(page: TiffPage) -> int:
+    """Return the photometric interpretation; where the tag is missing, what libtiff assumes."""
+    if 262 in page.tags or page.photometric:
+        return int(page.photometric)
+    if page.samplesperpixel - len(page.extrasamples) == 3:
+        return RGB
+    return 0 if int(page.compression) in CCITT else 1
 
 
 def _samples(found: Facts, page: TiffPage) -> None:

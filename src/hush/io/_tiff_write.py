@@ -47,7 +47,12 @@ def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
     )
     if image.data.dtype.kind not in "buif" or image.data.dtype.itemsize > 8:
         raise HushError(f"TIFF cannot hold {image.data.dtype}; convert it to float64")
-    found.page = _layout(image, old, kind) | _compression(image, old, kind, compress)
+    found.page = _layout(image, old, kind)
+    if bits := _bits(image, old):
+        found.page["bitspersample"] = bits
+        found.file["byteorder"] = "<"  # tifffile packs numbers of the other order wrongly
+    else:
+        found.page |= _compression(image, old, kind, compress)
     found.page["software"] = old.get("software") or ""
     found.page["metadata"] = None
     found.page["extratags"] = list(old.get("extratags") or [])
@@ -108,6 +113,13 @@ def _layout(image: Image, old: dict[str, Any], kind: str) -> dict[str, Any]:
         usual = (0,) * (extra - 1) + (2 if image.alpha else 0,)
         layout["extrasamples"] = before if len(before) == extra else usual
     return layout
+
+
+def _bits(image: Image, old: dict[str, Any]) -> int | None:
+    """Return the input's bits a sample where they are no whole numbers' usual ones, and the values fit."""
+    bits, data = old.get("bits") or 8, image.data
+    odd = data.dtype.kind == "u" and data.dtype.itemsize * 4 < bits < data.dtype.itemsize * 8
+    return bits if bits > 8 and odd and int(data.max()) < 2**bits else None
 
 
 def _compression(image: Image, old: dict[str, Any], kind: str, compress: bool) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def create(path: Path, like: Image) -> Array | None:
     import tifffile
 
     plan = _tiff_write.plan(path, like, compress=like.data.nbytes < SPOOL_FROM)
-    if plan.page.get("compression") or like.data.dtype == bool:
+    if plan.page.get("compression") or plan.page.get("bitspersample") or like.data.dtype == bool:
         return None
     dtype = like.data.dtype.newbyteorder(plan.file["byteorder"])
     with tifffile.TiffWriter(path, **plan.file) as writer:
@@ -131,6 +131,8 @@ def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
         dtype = np.dtype(tif.byteorder + series.dtype.char)
         return np.memmap(path, dtype, "r", series.dataoffset, shape)
     data = series.asarray(out="memmap" if series.nbytes >= SPOOL_FROM else None)
+    if series.keyframe.bitspersample == 24 and data.dtype.kind == "u" and data.max() >= 2**24:
+        data = data.byteswap()  # imagecodecs unpacks 24 bits in the machine's order and calls it the file's
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     return data.reshape(shape)
