@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image as Pillow
 
 from hush import io
 from hush.core.image import Image
+from hush.io import _tiff_tags
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8, 13: 4}
 LETTERS = {3: "H", 4: "I", 5: "I", 12: "d", 13: "I"}
@@ -87,7 +89,7 @@ def test_ycbcr_of_video_range_and_other_shares(tmp_path: Path) -> None:
     image, target = again(make(tmp_path / "a.tif", pixels.tobytes(), tags))
     np.testing.assert_array_equal(image.data[0, [0, 1, 3]], [[0] * 3, [255] * 3, [127] * 3])
     assert tuple(image.data[0, 2]) == (255, 231, 255)  # 255 - .0722 * 1.8556 * 127 / .7152
-    assert not {529, 530, 532} & {tag.code for tag in tifffile.TiffFile(target).pages.first.tags}
+    assert not {529, 530, 532} & raw_tags(target)[0].keys()
 
 
 @pytest.mark.parametrize(("wide", "high"), [(2, 2), (2, 1), (4, 2), (1, 2)])
@@ -158,3 +160,178 @@ def test_a_missing_photometric_interpretation(tmp_path: Path, dtype: str, sample
     with tifffile.TiffFile(target) as tif:
         assert int(tif.pages.first.photometric) == expected
     np.testing.assert_array_equal(tifffile.imread(target), image.data)
+
+
+# -- tags ----------------------------------------------------------------------------------------------
+
+
+def raw_tags(path: Path) -> list[dict[int, bytes]]:
+    """Return the bytes of every tag of every page."""
+    with tifffile.TiffFile(path) as tif, path.open("rb") as file:
+        found = []
+        for page in tif.pages:
+            found.append({})
+            for tag in page.aspage().tags:
+                file.seek(tag.valueoffset)
+                found[-1][tag.code] = file.read(tag.valuebytecount)
+        return found
+
+
+GREY = np.random.default_rng(6).integers(0, 200, (8, 9)).astype(np.uint8)
+GREY_TAGS = picture(9, 8) | {262: (3, 1)}
+TEXTS = ["5 µm".encode("latin-1"), "Größe".encode(), b"\xff\xfe\x80", b"a\0b", b"plain", b"1"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_texts_are_copied_byte_for_byte(tmp_path: Path, text: bytes, order: str) -> None:
+    codes = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 65000)
+    tags = GREY_TAGS | dict.fromkeys(codes, (2, text + b"\0"))
+    image, target = again(make(tmp_path / "a.tif", GREY.tobytes(), tags, order))
+    before, after = raw_tags(tmp_path / "a.tif")[0], raw_tags(target)[0]
+    for code in codes:
+        assert after[code].rstrip(b"\0") == before[code].rstrip(b"\0"), code
+    io.write(tmp_path / "noted.tif", image.with_meta(hush={"method": "n2v"}))
+    assert raw_tags(tmp_path / "noted.tif")[0][305].startswith(text)
+    assert io.read(tmp_path / "noted.tif").meta["hush"] == {"method": "n2v"}
+    io.write(tmp_path / "named.tif", image.with_meta(description="größer"))
+    assert io.read(tmp_path / "named.tif").meta["description"] == "größer"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("pieces", [False, True])
+def test_tags_of_every_type_are_copied(tmp_path: Path, order: str, pieces: bool) -> None:
+    tags = {
+        297: (3, (0, 7)), 318: (5, (3127, 10000, 3290, 10000)), 319: (5, tuple(range(1, 13))), 340: (3, 4),
+        33723: (7, b"\x1c\x01Z\0\x03\x1b%G"), 34377: (1, b"8BIM\4\4\0\0"), 50838: (4, (12, 4)), 50839: (7, bytes(16)),
+        65001: (12, (1.5, -2.0)), 65535: (4, 9),
+    }  # fmt: skip
+    image, target = again(make(tmp_path / "a.tif", GREY.tobytes(), GREY_TAGS | tags, order))
+    if pieces:
+        target = tmp_path / "b.tif"
+        with io.create(target, image) as out:
+            assert out is not None
+            out[...] = image.data
+    before, after = raw_tags(tmp_path / "a.tif")[0], raw_tags(target)[0]
+    assert {code: after.get(code) for code in tags} == {code: before[code] for code in tags}
+    np.testing.assert_array_equal(tifffile.imread(target), GREY)
+    wide = Image(image.data.astype(np.float32), image.axes, meta=image.meta)
+    io.write(tmp_path / "wide.tif", wide)
+    assert tags.keys() - raw_tags(tmp_path / "wide.tif")[0].keys() == {340}  # the least of the old numbers
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_tags_survive_another_byte_order(tmp_path: Path, bits: int) -> None:
+    tags = picture(9, 8, bits=bits) | {262: (3, 1), 318: (5, (3127, 10000, 3290, 10000)), 65000: (12, (0.1, 7.0))}
+    _, target = again(make(tmp_path / "a.tif", packed(GREY, bits), tags, ">"))
+    with tifffile.TiffFile(target) as tif:
+        assert tif.pages.first.tags[318].value == (3127, 10000, 3290, 10000)
+        assert tif.pages.first.tags[65000].value == (0.1, 7.0)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_every_page_keeps_its_own_tags(tmp_path: Path, bigtiff: bool, order: str, compression: str | None) -> None:
+    pages = np.stack([GREY, GREY // 2, GREY // 3])
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=bigtiff, byteorder=order) as tif:
+        for number, page in enumerate(pages):
+            own = [(51123, 2, None, json.dumps({"Slice": number, "PixelSizeUm": 0.25}), True), (65000, 4, 1, 7, True)]
+            tif.write(page, metadata=None, photometric="minisblack", extratags=own[number == 1 :],
+                      description=f"page {number}", compression=compression, contiguous=False)  # fmt: skip
+    image, target = again(tmp_path / "a.tif")
+    assert (dict(image.scale), image.unit) == ({"X": 0.25, "Y": 0.25}, "µm")
+    before, after = raw_tags(tmp_path / "a.tif"), raw_tags(target)
+    assert len(after) == 3
+    for old, new in zip(before, after, strict=True):
+        for code in (270, 51123, 65000):
+            assert new.get(code) == old.get(code)
+    np.testing.assert_array_equal(tifffile.imread(target), pages)
+    _, third = again(target)
+    np.testing.assert_array_equal(io.read(third).data, pages)
+
+
+def test_exif_and_gps_come_back(tmp_path: Path) -> None:
+    about = {
+        271: "a maker", 34853: {1: "N", 2: (48.0, 8.0, 1.5)},
+        34665: {33434: 0.25, 36867: "2026:11:29 08:00:00", 37500: b"maker's note" * 9},
+    }  # fmt: skip
+    Pillow.fromarray(GREY).save(tmp_path / "a.tif", tiffinfo=about)
+    image, target = again(tmp_path / "a.tif")
+    assert image.meta["warnings"] == []
+    for _ in range(2):
+        with Pillow.open(tmp_path / "a.tif") as before, Pillow.open(target) as after:
+            for place in (0x8769, 0x8825):
+                assert dict(after.getexif().get_ifd(place)) == dict(before.getexif().get_ifd(place)) != {}
+            np.testing.assert_array_equal(np.asarray(after), GREY)
+        image, target = io.read(target), tmp_path / "third.tif"
+        io.write(target, image, overwrite=True)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_lists_of_tags_in_every_form_of_file(tmp_path: Path, order: str, bigtiff: bool) -> None:
+    about = {34853: {1: "N", 2: (48.0, 8.0, 1.5)}, 34665: {33434: 0.25, 36867: "2026:11:29 08:00:00"}}
+    Pillow.fromarray(GREY).save(tmp_path / "a.tif", tiffinfo=about)
+    tags = io.read(tmp_path / "a.tif").meta["tiff"]["tags"]
+    path = tmp_path / "b.tif"
+    tifffile.imwrite(path, GREY, byteorder=order, bigtiff=bigtiff, metadata=None, photometric="minisblack")
+    _tiff_tags.graft(path, tags, "<", set())
+    for source in (path, again(path)[1]):
+        with tifffile.TiffFile(source) as tif:
+            found = tif.pages.first.tags
+            assert tif.is_bigtiff == bigtiff
+            assert found[34665].value["ExposureTime"] == 0.25
+            assert found[34853].value["GPSLatitude"] == (48, 1, 8, 1, 3, 2)
+            np.testing.assert_array_equal(tif.asarray(), GREY)
+
+
+def test_what_points_into_the_old_file_is_left_out_with_a_word(tmp_path: Path) -> None:
+    tags = GREY_TAGS | {33629: (5, (1, 2)), 37724: (7, b"Adobe Photoshop Document Data Block\0"), 34665: (4, 99999)}
+    image, target = again(make(tmp_path / "a.tif", GREY.tobytes(), tags))
+    assert not {33629, 37724, 34665} & raw_tags(target)[0].keys()
+    assert all(any(str(code) in text for text in image.meta["warnings"]) for code in (33629, 37724, 34665))
+
+
+@pytest.mark.parametrize("dots", [72, 96])
+@pytest.mark.parametrize("unit", ["inch", "cm"])
+def test_a_screen_is_no_pixel_size(tmp_path: Path, dots: int, unit: str) -> None:
+    value = (dots, 1) if unit == "inch" else (round(dots / 2.54 * 100), 100)
+    tags = GREY_TAGS | {282: (5, value), 283: (5, value), 296: (3, 2 if unit == "inch" else 3)}
+    image, target = again(make(tmp_path / "a.tif", GREY.tobytes(), tags))
+    assert not image.scale
+    assert image.unit is None
+    with tifffile.TiffFile(target) as tif:
+        assert np.divide(*tif.pages.first.tags[282].value) == value[0] / value[1]
+    true = Image(GREY, "YX", {"X": 25400 / dots, "Y": 25400 / dots}, "µm")  # really of that size: it is said in words
+    io.write(tmp_path / "b.tif", true)
+    assert io.read(tmp_path / "b.tif").scale == true.scale
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        (34682, "[User]\r\nDate=1\r\n[Scan]\r\nPixelWidth=5.1e-9\r\nPixelHeight=5.2e-09\r\n", {"X": 5.1, "Y": 5.2}),
+        (34680, "[Scan]\nPixelWidth=1e-6\nPixelHeight=1e-6\n", {"X": 1000.0, "Y": 1000.0}),
+        (34118, "0\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 5.1 nm\r\n", {"X": 5.1, "Y": 5.1}),
+        (34118, "AP_MAG\r\nMag = 5.00 K X\r\nAP_PIXEL_SIZE\r\nPixel Size = 1.2 µm\r\n", {"X": 1200.0, "Y": 1200.0}),
+        (34682, "[Scan]\r\nPixelWidth=\r\nPixelHeight=nan\r\n", {}),
+        (34118, "AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = --- \r\n", {}),
+    ],
+)  # fmt: skip
+def test_the_pixel_size_of_the_microscope_counts(
+    tmp_path: Path, code: int, text: str, expected: dict[str, float]
+) -> None:
+    screen = {282: (5, (96, 1)), 283: (5, (96, 1)), 296: (3, 2)}
+    tags = GREY_TAGS | screen | {code: (2, text.encode("cp1252") + b"\0")}
+    image, target = again(make(tmp_path / "a.tif", GREY.tobytes(), tags))
+    result = io.read(target)
+    assert dict(image.scale) == dict(result.scale) == expected
+    assert image.unit == result.unit == ("nm" if expected else None)
+    before, after = raw_tags(tmp_path / "a.tif")[0], raw_tags(target)[0]
+    assert {c: after[c] for c in (code, 282, 283)} == {c: before[c] for c in (code, 282, 283)}
+    io.write(tmp_path / "b.ome.tif", image)
+    assert dict(io.read(tmp_path / "b.ome.tif").scale) == expected
+    changed = Image(image.data, "YX", {"X": 3.0, "Y": 3.0}, "nm", image.meta)
+    io.write(tmp_path / "c.tif", changed)
+    assert dict(io.read(tmp_path / "c.tif").scale) == {"X": 3.0, "Y": 3.0}

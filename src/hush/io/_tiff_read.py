@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hush.io import _tiff_ome, _tiff_values
+from hush.io import _tiff_ome, _tiff_tags, _tiff_values, _tiff_vendor
 from hush.io._common import from_note, positive, without_note
+from hush.io._tiff_tags import Tag
 from hush.io._tiff_values import RGB, Code
 
 if TYPE_CHECKING:
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 LOSSLESS = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
 CCITT = (2, 3, 4)
 
-# Tags kept as they are: names and places of origin, colour (ICC), XMP, orientation, GeoTIFF.
-KEPT = (
-    269, 271, 272, 274, 285, 306, 315, 316, 700, 33432, 33550, 33922, 34264, 34675, 34735, 34736, 34737,
-    42112, 42113,
-)  # fmt: skip
+SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing: no pixel size
 
 MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
@@ -42,9 +39,13 @@ def facts(tif: TiffFile, series: TiffPageSeries) -> Facts:
     page = series.keyframe.aspage()
     kind = series.kind if series.kind in ("ome", "imagej", "shaped") else "plain"
     found = Facts(series.get_axes(False) if kind == "shaped" else series.axes)
-    private = _page_facts(tif, page) | {"kind": kind}
+    tags = _tiff_tags.of_pages(series.pages, tif.byteorder)
+    private = _page_facts(tif, page) | _text_facts(page, tags) | {"kind": kind}
     found.meta = {"tiff": private, "warnings": [], "channels": [], "description": page.description or ""}
     found.scale, found.unit = scale_of_resolution(private["resolution"], private["resolutionunit"])
+    private["vendor"] = _tiff_vendor.size(tags[0])
+    if private["vendor"][0]:
+        found.scale, found.unit = private["vendor"]
     hush = from_note(page.software)
     if kind == "shaped":
         _shaped(found, page, dict((tif.shaped_metadata or ({},))[0]))
@@ -55,7 +56,12 @@ def facts(tif: TiffFile, series: TiffPageSeries) -> Facts:
     if hush:
         found.meta["hush"] = hush
     _samples(found, page)
+    private["numbers"] = str(series.dtype) if found.code.plain else ""
     found.meta["warnings"] += _remarks(tif, series, page)
+    if codes := sorted({code for page_tags in tags for code in _tiff_tags.lost(page_tags)}):
+        found.meta["warnings"].append(
+            f"tags {', '.join(map(str, codes))} are not written again: they hold places in this file, or the old pixels"
+        )
     return found
 
 
@@ -66,6 +72,8 @@ def scale_of_resolution(resolution: Any, unit: int) -> tuple[dict[str, float], s
         return {}, None
     sizes = {axis: ratio(value) for axis, value in zip("XY", resolution, strict=True)}
     scale = {axis: length / value for axis, value in sizes.items() if value}
+    if any(abs(MICRONS["inch"] / size - dots) < 0.05 for size in scale.values() for dots in SCREENS):
+        return {}, None
     return scale, "µm" if scale else None
 
 
@@ -87,11 +95,6 @@ def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
     tags = page.tags
     resolution = tuple(tags.valueof(code) for code in (282, 283))
     usable = all(isinstance(value, tuple) and len(value) == 2 and value[1] for value in resolution)
-    extra = [
-        (code, int(tag.dtype), tag.count, tag.value, True)
-        for code in KEPT
-        if (tag := tags.get(code)) is not None and int(tag.dtype) in range(1, 13)
-    ]
     return {
         "byteorder": tif.byteorder,
         "bigtiff": tif.is_bigtiff,
@@ -103,9 +106,19 @@ def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
         "extrasamples": tuple(int(sample) for sample in page.extrasamples),
         "resolution": resolution if usable else None,
         "resolutionunit": int(tags.valueof(296, 2)),  # 2, inch, is what the standard assumes
-        "software": without_note(page.software),
-        "extratags": extra,
         "colormap": page.colormap,
+    }
+
+
+def _text_facts(page: TiffPage, pages: list[tuple[Tag, ...]]) -> dict[str, Any]:
+    """Return the tags to be copied, a list a page, and the two that hush may add to, as bytes."""
+    raw = {tag.code: tag.body.rstrip(b"\0") for tag in reversed(pages[0])}
+    first = _tiff_tags.kept(pages[0], first=True)
+    others = {id(tags): _tiff_tags.kept(tags, first=False) for tags in pages[1:]}
+    return {
+        "tags": [first, *(others[id(tags)] for tags in pages[1:])],
+        "software": without_note(raw.get(305, b"").decode("latin-1")),
+        "described": (page.description, raw.get(270, b"")),
     }
 
 

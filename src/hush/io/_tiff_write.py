@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from hush.core.image import Image
 from hush.io import _tiff_ome
 from hush.io._common import to_note
 from hush.io._tiff_read import CCITT, LOSSLESS, MICRONS, scale_of_resolution, usual_unit
+from hush.io._tiff_tags import IMAGEJ, NUMBERS, SIZES, Tag
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, LAB = 0, 1, 2, 3, 5, 8
 COLOURS = {RGB: 3, CMYK: 4, LAB: 3}  # samples a pixel before extra ones
@@ -30,6 +32,9 @@ class Plan:
 
     file: dict[str, Any] = field(default_factory=dict)
     page: dict[str, Any] = field(default_factory=dict)
+    tags: Sequence[tuple[Tag, ...]] = ()  # of each page, to be copied
+    order: str = "<"  # their byte order
+    without: set[int] = field(default_factory=set)  # tags that are not true any more
 
 
 def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
@@ -55,15 +60,20 @@ def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
         found.page |= _compression(image, old, kind, compress)
     found.page["software"] = old.get("software") or ""
     found.page["metadata"] = None
-    found.page["extratags"] = list(old.get("extratags") or [])
+    found.tags, found.order = old.get("tags") or (), old.get("byteorder") or "<"
+    if old.get("numbers") != image.data.dtype.name:
+        found.without |= NUMBERS
+    if "imagej" in (kind, old.get("kind")):
+        found.without |= IMAGEJ
     if kind == "imagej":
         _imagej(found.page, image, old, large)
+        found.tags = () if large else found.tags
     elif kind == "ome":
         found.page |= _resolution(image, old)
         found.page["description"] = _tiff_ome.compose(image, old.get("ome")).encode("utf-8")
     else:
         _plain(found.page, image, old)
-    found.page["software"] = found.page["software"].encode("ascii", "replace")
+    found.page["software"] = found.page["software"].encode("latin-1", "replace")
     return found
 
 
@@ -144,7 +154,8 @@ def _resolution(image: Image, old: dict[str, Any]) -> dict[str, Any]:
     """Return the resolution tags: the input's own while they say the same, else pixels a centimetre."""
     before, unit = old.get("resolution"), old.get("resolutionunit", 1)
     scale = {axis: image.scale[axis] for axis in "XY" if axis in image.scale}
-    if before and (old.get("kind") == "ome" or not scale or _same(image, *scale_of_resolution(before, unit))):
+    told = old.get("kind") == "ome" or not scale or _by_vendor(image, old)
+    if before and (told or _same(image, *scale_of_resolution(before, unit))):
         return {"resolution": before, "resolutionunit": unit}
     microns = MICRONS.get(usual_unit(image.unit or ""))
     if microns is None or len(scale) < 2:
@@ -153,6 +164,12 @@ def _resolution(image: Image, old: dict[str, Any]) -> dict[str, Any]:
     if not all(1e-6 < value < 4e9 for value in per_cm):  # a TIFF fraction holds no more
         return {}
     return {"resolution": tuple(_fraction(value) for value in per_cm), "resolutionunit": 3}
+
+
+def _by_vendor(image: Image, old: dict[str, Any]) -> bool:
+    """Whether the pixel size is the one that a copied tag states."""
+    scale, unit = old.get("vendor") or ({}, None)
+    return bool(scale) and (dict(image.scale), image.unit) == (scale, unit)
 
 
 def _fraction(value: float) -> tuple[int, int]:
@@ -175,7 +192,7 @@ def _plain(page: dict[str, Any], image: Image, old: dict[str, Any]) -> None:
     more = dict(old.get("shaped") or {})
     if image.meta.get("channels"):
         more["channels"] = list(image.meta["channels"])
-    if image.scale and (set(image.scale) - {*"XY"} or not _same(image, *said)):
+    if image.scale and not _by_vendor(image, old) and (set(image.scale) - {*"XY"} or not _same(image, *said)):
         more |= {"scale": {axis: float(size) for axis, size in image.scale.items()}, "unit": image.unit}
     lead = image.axes.removesuffix("S").removesuffix("YX").removesuffix("S")
     told = image.axes in (f"{lead}YX", f"{lead}YXS", f"{lead}SYX") and (
@@ -184,7 +201,8 @@ def _plain(page: dict[str, Any], image: Image, old: dict[str, Any]) -> None:
     if more or not told or old.get("kind") == "shaped":
         page["metadata"] = {"axes": image.axes, **json.loads(json.dumps(more, default=str))}
     if description := str(image.meta.get("description") or ""):
-        page["description"] = description.encode("utf-8")
+        text, raw = old.get("described") or ("", b"")
+        page["description"] = raw if description == text else description.encode("utf-8")
     page["software"] = " | ".join(part for part in (page["software"], to_note(image.meta.get("hush"))) if part)
 
 
@@ -207,6 +225,8 @@ def _imagej(page: dict[str, Any], image: Image, old: dict[str, Any], large: bool
         said["Info"] = "\n".join(part for part in (info, note) if part)
     page["metadata"] = {"axes": image.axes} | {k: _ascii(k, v) for k, v in said.items()}
     if large:
+        # no place behind the pixels can be pointed to: tags must go before them, and lists of tags cannot
+        page["extratags"] = [(t.code, t.kind, len(t.body) // SIZES[t.kind], t.body, True) for t in _simple(old)]
         page["truncate"] = True  # one page entry, all pixels after it: how ImageJ itself passes 4 GB
 
 
@@ -226,6 +246,10 @@ def _imagej_scale(page: dict[str, Any], said: dict[str, Any], image: Image, old:
         said["spacing"] = image.scale["Z"]
     if "T" in image.scale:
         said["finterval"] = image.scale["T"]
+
+
+def _simple(old: dict[str, Any]) -> list[Tag]:
+    return [tag for tag in (old.get("tags") or [()])[0] if not tag.inside and tag.kind <= 12 and tag.code not in IMAGEJ]
 
 
 def _ascii(key: str, value: Any) -> Any:

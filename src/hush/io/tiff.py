@@ -12,7 +12,7 @@ import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
-from hush.io import _tiff_read, _tiff_values, _tiff_write
+from hush.io import _tiff_read, _tiff_tags, _tiff_values, _tiff_write
 from hush.io._common import LETTERS, MAP_FROM, settle_axes
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def write(path: Path, image: Image) -> None:
     plan = _tiff_write.plan(path, image)
     with tifffile.TiffWriter(path, **plan.file) as writer:
         writer.write(np.asarray(image.data), **plan.page)
+    _copy_tags(path, plan)
 
 
 def create(path: Path, like: Image) -> Array | None:
@@ -76,7 +77,13 @@ def create(path: Path, like: Image) -> Array | None:
         place = writer.write(data=None, shape=shape, dtype=dtype, returnoffset=True, align=4096, **plan.page)
     if place is None:
         return None
+    _copy_tags(path, plan)
     return np.memmap(path, dtype, "r+", place[0], shape)
+
+
+def _copy_tags(path: Path, plan: _tiff_write.Plan) -> None:
+    if any(plan.tags):
+        _tiff_tags.graft(path, plan.tags, plan.order, plan.without)
 
 
 @contextmanager
