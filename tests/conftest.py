@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from hush.methods._budget import Clock
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SMALL: dict[str, Any] = {"steps": 6, "maps": 4, "batch": 2, "patch": 16}
 
@@ -53,6 +55,19 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 def small() -> list[str]:
     """Options that make a training take a moment."""
     return ["--method", "n2v", "--steps", "6", "--set", "maps=4", "--set", "batch=2", "--set", "patch=16"]
+
+
+@pytest.fixture
+def computer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let efforts have time for what a machine of this description can do; what runs, runs as this one can."""
+
+    def described(precision: str, cores: int = 2, device: str = "cpu") -> None:
+        def of(effort: str, _: str | None, wanted: str | None) -> Clock:
+            return Clock(effort, device, wanted or precision, cores)
+
+        monkeypatch.setattr(Clock, "of", of)
+
+    return described
 
 
 def records(text: str) -> list[dict[str, Any]]:

@@ -19,8 +19,8 @@ from hush.datasets.camera import photograph
 from hush.datasets.synthetic import epithelium
 from hush.estimation.camera_pipeline import of_a_camera
 from hush.estimation.report import NoiseReport
+from hush.methods._budget import BUDGET, Clock
 from hush.methods._ensemble import Blend, Candidate, Trial, choose, weigh
-from hush.methods.auto import BUDGET
 from hush.noise import parse
 from hush.pretrained import weights
 from hush.quality.diagnostics import doubts
@@ -581,13 +581,20 @@ def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: n
     assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"  # type: ignore[union-attr]
 
 
-def test_a_large_image_leaves_no_time_for_a_mean(camera: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_a_large_image_leaves_no_time_for_a_mean(
+    camera: np.ndarray, precision: str, computer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computer(precision)
     dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
-    monkeypatch.setattr("hush.methods._budget.os.cpu_count", lambda: 2)
-    monkeypatch.setitem(BUDGET, "balanced", 3.0)  # as of a larger image
-    model = hush.Auto(effort="balanced", steps=3).fit(dim)
-    assert model.chosen_ is model.usual_
-    assert "BM3D" not in model.reason_
+    clock, image = Clock.of("balanced", None, None), Image(dim, "YX")
+    alone, other = clock.seconds("finetuned", {"steps": 3}, image), clock.seconds("bm3d", {}, image)
+    for left, beside in ((0.9, False), (1.1, True)):
+        monkeypatch.setitem(BUDGET, "balanced", alone + left * other)  # as of a larger image
+        model = hush.Auto(effort="balanced", steps=3).fit(dim)
+        assert model.chosen_ is not None and model.usual_ is not None
+        assert model.usual_.method == "finetuned"
+        assert model.chosen_.method == ("finetuned + bm3d" if beside else "finetuned")
 
 
 def test_the_deviation_is_that_of_what_learned(camera: np.ndarray) -> None:

@@ -215,6 +215,8 @@ def environment() -> dict[str, Any]:
     """Return what figures depend on: versions, processor, threads; no names of machines or folders."""
     import torch
 
+    from hush.core.device import cores
+
     versions = {}
     for package in ("numpy", "scipy", "scikit-image", "torch", "bm3d", "PyWavelets"):
         try:
@@ -230,6 +232,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         **versions,
         "processor": model,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
     }

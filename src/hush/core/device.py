@@ -1,7 +1,8 @@
-"""What this machine can do: device, precision, memory."""
+"""What this machine can do: device, precision, cores, memory."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,18 @@ LIMITS = (  # (limit, used) of version 2 and 1 of Linux's control groups
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
+QUOTAS = (  # files that hold (microseconds of processor time that may be used, in so many), of version 2 and 1
+    ("/sys/fs/cgroup/cpu.max",),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+PRECISIONS = ("bfloat16", "float32")
 
 
 def precision_of(device: str, wanted: str | None = None, ndim: int = 2) -> str:
     """Choose the precision of a network's body: bfloat16 where the processor computes it natively.
+
+    The environment variable ``HUSH_PRECISION`` replaces that choice: with ``float32``, machines of all kinds give
+    results that are alike. What the user asks for goes before it.
 
     Parameters
     ----------
@@ -27,7 +36,6 @@ def precision_of(device: str, wanted: str | None = None, ndim: int = 2) -> str:
         ``"cpu"``, ``"cuda"``, ``"mps"``.
     wanted : {"bfloat16", "float32"} or None
         What the user asked for.
-
     ndim : {2, 3}
         Volumes stay in float32 on the CPU: PyTorch's bfloat16 gradients of 3-D convolutions there are now
         and then not finite (seen with 2.13, one training in eight).
@@ -42,9 +50,13 @@ def precision_of(device: str, wanted: str | None = None, ndim: int = 2) -> str:
             raise HushError("bfloat16 is not safe for volumes on the CPU; possible: float32, or --device cuda")
         return "float32"
     if wanted is not None:
-        if wanted not in ("bfloat16", "float32"):
-            raise HushError(f"no precision {wanted!r}: possible are bfloat16 and float32")
+        if wanted not in PRECISIONS:
+            raise HushError(f"no precision {wanted!r}: possible are {' and '.join(PRECISIONS)}")
         return wanted
+    if said := os.environ.get("HUSH_PRECISION"):
+        if said not in PRECISIONS:
+            raise HushError(f"HUSH_PRECISION is {said!r}: possible are {' and '.join(PRECISIONS)}, or leave it unset")
+        return said
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bfloat16" if device == "cpu" and native_bfloat16() else "float32"
@@ -71,6 +83,28 @@ def device_of(wanted: str | None = None) -> str:
     except (RuntimeError, AssertionError) as error:
         raise HushError(f"device {wanted!r} is not here ({str(error).splitlines()[0]}); try --device cpu") from None
     return wanted
+
+
+def cores() -> int:
+    """Count the cores that this process may use: what the system lets it use, and no more than its container may.
+
+    Examples
+    --------
+    >>> cores() >= 1
+    True
+    """
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        count = os.cpu_count() or 1
+    for files in QUOTAS:
+        try:
+            quota, period = (int(word) for file in files for word in Path(file).read_text("ascii").split())
+        except (OSError, ValueError):  # another version of control groups, or "max": as many as there are
+            continue
+        if quota > 0 and period > 0:  # version 1 says -1 for as many as there are
+            count = min(count, round(quota / period))
+    return max(1, count)
 
 
 def device_name(device: str) -> str:

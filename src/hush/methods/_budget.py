@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
-from hush.core.device import device_of, precision_of
+from hush.core.device import cores, device_of, precision_of
 from hush.core.image import Image
 from hush.pretrained import weights
 
@@ -24,7 +23,7 @@ FLOAT32, FLOAT32_STEP = 2.6, 4.4  # times as long where bfloat16 is not multipli
 
 @dataclass(frozen=True)
 class Clock:
-    """What an effort has time for on a machine.
+    """What an effort has time for on a machine: told from these words alone, so the same for the same words.
 
     Parameters
     ----------
@@ -32,22 +31,28 @@ class Clock:
     device : str
     precision : {"bfloat16", "float32"}
         Of a network's body. On a processor that does not multiply bfloat16 it takes longer.
+    cores : int
+        Of the processor, that may be used.
 
     Examples
     --------
-    >>> Clock("balanced", "cpu", "float32").slow
+    >>> Clock("balanced", "cpu", "float32", cores=2).slow
     True
     """
 
     effort: str
     device: str
     precision: str
+    cores: int
 
     @classmethod
     def of(cls, effort: str, device: str | None, precision: str | None) -> Clock:
-        """Return the clock for a device and a precision; None: those that this machine takes."""
+        """Return the clock of this machine, for a device and a precision; None: those that it takes.
+
+        Nothing else here looks at the machine.
+        """
         device = device_of(device)
-        return cls(effort, device, precision_of(device, precision))
+        return cls(effort, device, precision_of(device, precision), cores())
 
     @property
     def slow(self) -> bool:
@@ -61,7 +66,7 @@ class Clock:
 
     def seconds(self, method: str, settings: dict[str, Any], image: Image) -> float:
         """Return about how long a method takes for the whole image, and for its trial."""
-        million, times = image.data.size / 1e6 / _pairs(), FLOAT32 if self.slow else 1.0
+        million, times = image.data.size / 1e6 / self._pairs, FLOAT32 if self.slow else 1.0
         if method == "bm3d":
             return float(BM3D * million)
         if method == "pretrained":
@@ -101,9 +106,9 @@ class Clock:
         return {"steps": STEPS if whole else min(STEPS, 2 * steps), "batch": BATCH if whole else BATCH // 2}
 
     def _step(self) -> float:
-        return STEP * (FLOAT32_STEP if self.slow else 1.0) / _pairs()
+        return STEP * (FLOAT32_STEP if self.slow else 1.0) / self._pairs
 
-
-def _pairs() -> float:
-    """Pairs of cores that this machine has."""
-    return (os.cpu_count() or 2) / 2
+    @property
+    def _pairs(self) -> float:
+        """Pairs of cores."""
+        return self.cores / 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hush import __version__
-from hush.core.device import peak_memory_mb
+from hush.core.device import cores, peak_memory_mb
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
@@ -192,7 +191,7 @@ class Classical(Seeing):
     @property
     def workers(self) -> int:
         """Tiles that are filtered at once."""
-        return os.cpu_count() or 1
+        return cores()
 
     def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Any:
         """Return what a filter must know of all planes before they are cut into tiles."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from hush.core.device import cores
 from hush.core.errors import HushError
 from hush.core.image import Array
 from hush.datasets.camera import PEAK, photograph
@@ -149,7 +149,7 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
 def _photographs(clean: Tensor, rng: torch.Generator) -> Shown:
     """What a camera makes of (B, 3, Y, X), and would without noise."""
     seeds = torch.randint(1 << 31, (len(clean),), generator=rng, device=clean.device).tolist()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         made = list(
             pool.map(lambda scene, seed: photograph(scene, np.random.default_rng(seed)), clean.cpu().numpy(), seeds)
         )
