@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage import data
 
 import hush
+from helpers import noisy
 from hush import analyze
 from hush.core.errors import HushError
 from hush.core.image import Image
@@ -22,11 +23,6 @@ from hush.vst import anscombe, asinh
 def picture() -> np.ndarray:
     """Smooth, edges, and texture, 0 to 255."""
     return data.camera().astype(np.float64)[::1, ::1]
-
-
-def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return parse(text).draw(rng).sample(clean[None], rng)[0]
 
 
 def found(image: np.ndarray) -> ChannelNoise:
@@ -216,7 +212,6 @@ def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
     assert (advice["method"], advice["settings"]["mask"]) == ("structn2v", "1x11")
     clean = hush.analyze(picture.astype(np.uint8))
     assert clean.recommendation["method"] is None
-    assert "No noise" in clean.verdict
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from skimage import data
 
 import hush
+from helpers import noisy
 from hush.bench.compare import compare
 from hush.core import registry
 from hush.core.errors import HushError
@@ -22,13 +23,6 @@ from hush.noise import parse
 from hush.quality import risk
 from hush.quality.estimate import Domain
 from hush.vst.stabilizer import Stabiliser
-
-
-def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
-    drawn = parse(text).draw(rng).sample(planes.astype(np.float64), rng).astype(np.float32)
-    return np.moveaxis(drawn, 0, -1) if clean.ndim == 3 else drawn[0]
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +144,10 @@ def test_calibration_comes_near_the_best_parameter(name: str, camera: np.ndarray
 def test_settings_of_filters_are_checked(camera: np.ndarray) -> None:
     with pytest.raises(HushError, match="sigma"):
         denoised(camera, "bm3d", sigma=-1.0)
-    with pytest.raises(HushError, match="did you mean 'gaussian'"):
+    with pytest.raises(HushError, match=r"gausian.*'gaussian'"):
         denoised(camera, "bm3d", noise="gausian:sigma=3")
     two = Image(np.stack([camera, camera]), "CYX")
-    with pytest.raises(HushError, match="looked at 2 channels and colours, and the image has 1"):
+    with pytest.raises(HushError, match=r"\b2\b.*\b1\b"):
         hush.BM3D(sigma=5).fit(two).run(camera)
 
 
@@ -244,5 +238,5 @@ def test_a_method_that_fails_is_reported_and_the_others_run() -> None:
     image = Image(np.random.default_rng(0).normal(100, 9, (3, 3)).astype(np.float32), "YX")
     bad, good = compare(image, ["n2v", "median"])
     assert bad.image is None
-    assert "failed" in bad.note
+    assert bad.note and not good.note
     assert good.image is not None

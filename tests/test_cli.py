@@ -39,7 +39,7 @@ def test_denoise_writes_beside_the_input_and_says_so(run: Run, tif: Path, small:
     code, out, err = run("denoise", tif, *small)
     target = tif.with_name("a_denoised.tif")
     assert (code, out) == (0, "")
-    assert "wrote" in err
+    assert target.name in err
     assert "48" in err  # the plan names the image's size
     image = hush.read(target)
     assert image.data.dtype == np.uint8
@@ -76,7 +76,7 @@ def test_several_files_keep_their_folders_and_a_bad_one_is_listed(
     assert (tmp_path / "out/sub/a.tif").is_file()
     found = {Path(record["input"]).name: record for record in records(out)}
     assert set(found["bad.tif"]) == {"input", "error"}
-    assert "1 of 3 files failed" in err
+    assert "1 of 3" in err
     assert not list((tmp_path / "out").glob("*.partial"))
 
 
@@ -136,12 +136,12 @@ def test_again_must_be_asked_for(run: Run, tif: Path, small: list[str], tmp_path
 def test_quoted_pattern_without_a_match(run: Run, tmp_path: Path) -> None:
     code, _, err = run("denoise", tmp_path / "*.tif", "-o", tmp_path / "out")
     assert code == 2
-    assert "no file matches" in err
+    assert "*.tif" in err
 
 
 def test_clashing_names_are_refused_before_any_work(tmp_path: Path) -> None:
     sources = [tmp_path / "a.tif", tmp_path / "a.tif"]
-    with pytest.raises(HushError, match="would both become"):
+    with pytest.raises(HushError, match=r"a\.tif.*a\.tif"):
         plan_outputs(sources, str(tmp_path / "out"), overwrite=False)
 
 
@@ -152,7 +152,7 @@ def odd(folder: Path) -> dict[str, tuple[Path, str]]:
     cases = {
         "empty": ("empty.tif", b"", "empty"),
         "truncated": ("short.tif", whole.read_bytes()[:2000], "short.tif"),
-        "text": ("text.png", b"this is no picture at all", "not an image"),
+        "text": ("text.png", b"this is no picture at all", "text.png"),
         "suffix": ("a.xyz", b"x", "suffix"),
     }
     made = {}
@@ -162,7 +162,7 @@ def odd(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "folder.tif").mkdir()
     np.save(folder / "complex.npy", np.zeros((9, 9), complex))
     made["folder"] = (folder / "folder.tif", "folder")
-    made["missing"] = (folder / "missing.tif", "no such file")
+    made["missing"] = (folder / "missing.tif", "missing.tif")
     made["complex"] = (folder / "complex.npy", "complex")
     return made
 
@@ -190,7 +190,7 @@ def test_odd_input_is_a_clear_error(run: Run, tmp_path: Path, kind: str) -> None
         (["--method", "n2v", "--set", "mapps=3"], "did you mean 'maps'"),
         (["--method", "n2v", "--set", "maps=many"], "takes int"),
         (["--set", "maps"], "name=value"),
-        (["--steps", "3", "--seconds", "3"], "give one"),
+        (["--steps", "3", "--seconds", "3"], "--seconds"),
         (["--crop", "3"], "y0:y1,x0:x1"),
         (["--crop", "900:,0:"], "no pixels"),
         (["--steps", "0"], "steps"),
@@ -223,7 +223,7 @@ def test_unreadable_and_unwritable(run: Run, tif: Path, small: list[str]) -> Non
     """Permissions do not stop root, who runs many a CI; /proc does."""
     unreadable = tif.with_name("unreadable.tif")
     unreadable.symlink_to("/proc/self/mem")
-    for words, part in (([unreadable], "cannot be read"), ([tif, "-o", "/proc/x.tif"], "cannot be written")):
+    for words, part in (([unreadable], "unreadable.tif"), ([tif, "-o", "/proc/x.tif"], "/proc/x.tif")):
         code, _, err = run("denoise", *words, *small)
         assert code == 2
         assert part in err
@@ -296,7 +296,7 @@ def test_resume_refuses_other_inputs_and_settings(run: Run, tif: Path, tmp_path:
     process.wait()
     code, _, err = run(*words, "--steps", 4000, "--resume")
     assert code == 2
-    assert "steps was 5000 and is now 4000" in err
+    assert all(fact in err for fact in ("steps", "5000", "4000"))
     image = tifffile.imread(tif)
     tifffile.imwrite(tif, image + 1)
     code, _, err = run(*words, "--steps", 5000, "--resume")

@@ -77,7 +77,8 @@ def test_noise_is_frozen(recipe: Path) -> None:
     rows(recipe, export=recipe.parent / "noise")
     files = sorted((recipe.parent / "noise/cells").glob("*.tif"))
     assert len(files) == 4
-    assert (hush.read(files[0]).data == one[2].noisy).all() or (hush.read(files[0]).data == one[0].noisy).all()
+    kept = [hush.read(file).data.tobytes() for file in files]
+    assert sorted(kept) == sorted(item.noisy.tobytes() for item in one)  # each of them once
 
 
 def test_a_stopped_run_goes_on(recipe: Path) -> None:
@@ -100,7 +101,8 @@ def test_a_stopped_run_goes_on(recipe: Path) -> None:
         return {"psnr": float(item.noisy.mean()), "ssim": 1.0, "seconds": 0.0}
 
     found = rows(recipe, make=rest)
-    assert len(calls) + len(more) in (12, 13)
+    assert (len(calls), len(more)) == (5, 7)  # every row was made once: what was known is not made again
+    assert [row["method"] for row in found] == calls + more
     assert found == rows(recipe, "other", make=rest)
 
 
@@ -120,7 +122,7 @@ def test_changed_recipes_and_missing_data_are_refused(recipe: Path) -> None:
         recipe.write_text(text)
         with pytest.raises(HushError, match=part):
             runner.load(str(recipe))
-    with pytest.raises(HushError, match="no recipe 'clasical'; did you mean 'classical'"):
+    with pytest.raises(HushError, match=r"clasical.*'classical'"):
         runner.load("clasical")
 
 

@@ -82,7 +82,7 @@ def test_the_dark_does_not_teach_alone() -> None:
 
 def test_only_weights_that_know_missing_pixels() -> None:
     noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)
-    with pytest.raises(HushError, match="know no missing pixels"):
+    with pytest.raises(HushError, match=r"gaussian-fast.*camera-best"):
         tuned(weights="gaussian-fast").fit(noisy)
     for wrong in ({"steps": 0}, {"learning_rate": 0.0}, {"batch": 0}, {"patch": 4}):
         with pytest.raises(HushError, match=next(iter(wrong))):
@@ -92,6 +92,6 @@ def test_only_weights_that_know_missing_pixels() -> None:
 def test_missing_values_stay_missing_and_do_not_spread(bricks: tuple[np.ndarray, np.ndarray]) -> None:
     noisy = bricks[1].copy()
     noisy[40:44, 50:55] = np.nan
-    with pytest.warns(HushWarning, match="20 pixels are NaN"):
+    with pytest.warns(HushWarning, match=r"\b20\b"):
         clean = tuned().fit(noisy).denoise(noisy).data
     assert np.array_equal(np.isnan(clean), np.isnan(noisy))

@@ -17,6 +17,7 @@ from hush.core.image import Image
 from hush.datasets.synthetic import epithelium
 from hush.estimation.camera_pipeline import of_a_camera
 from hush.methods._noise_aware import one_colour
+from hush.pretrained import weights
 
 
 @pytest.fixture
@@ -76,8 +77,9 @@ def test_an_image_without_one_of_its_colours_is_no_photograph(grey: np.ndarray) 
     other = np.rint(np.random.default_rng(1).normal(90, 12, grey.shape)).clip(0, 255).astype(np.uint8)
     image = Image(np.stack([grey, np.zeros_like(grey), other], -1), "YXS")
     assert not of_a_camera(np.moveaxis(image.data, -1, 0).astype(np.float32))
-    result = hush.Auto().fit(image).run(image)
-    assert "photographs" not in result.info["reason"]
+    model = hush.Auto().fit(image)
+    result = model.run(image)
+    assert getattr(model.chosen_, "taken_", None) != weights.BLIND
     assert (result.image.data[..., 1] == 0).all()
     assert result.image.data[..., 2].std() < 4
 
@@ -96,14 +98,14 @@ def test_a_dark_picture_takes_the_pattern_off_and_leaves_the_brightness(tmp_path
         assert result.info["warnings"] == []
         assert abs(float(result.image.data.mean() - truth.mean())) < 0.5
         assert hush.rmse(result.image.data, truth) < 5
-    with pytest.raises(HushError, match="dark image has shape"):
+    with pytest.raises(HushError, match=r"\(128, 128\).*\(50, 128\)"):
         model.fit(noisy[:50])
-    with pytest.raises(HushError, match="subtract it first, or take auto"):
+    with pytest.raises(HushError, match=r"dark.*auto"):
         hush.SSDN(dark=str(tmp_path / "dark.tif")).fit(noisy)
 
 
 def test_a_fit_for_grey_refuses_colours(grey: np.ndarray) -> None:
     colours = np.random.default_rng(0).integers(0, 255, (*grey.shape, 3)).astype(np.uint8)
     model = registry.get("methods", "bm3d")().fit(grey)
-    with pytest.raises(HushError, match="looked at 1 channels and colours, and the image has 3"):
+    with pytest.raises(HushError, match=r"\b1\b.*\b3\b"):
         model.run(Image(colours, "YXS"))

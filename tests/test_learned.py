@@ -125,9 +125,9 @@ def test_frames_of_one_scene_are_pairs_of_each_other_only(clean: np.ndarray) -> 
 def test_without_a_partner_the_error_says_what_to_do(clean: np.ndarray) -> None:
     with pytest.raises(HushError, match="--axes TYX"):
         method("n2n").fit(clean)
-    with pytest.raises(HushError, match="no clean partner"):
+    with pytest.raises(HushError, match="--targets"):
         method("n2c").fit(clean)
-    with pytest.raises(HushError, match="1 images and 2 targets"):
+    with pytest.raises(HushError, match=r"\b1\b.*\b2\b"):
         method("n2c").fit(clean, [clean, clean])
 
 
@@ -245,7 +245,7 @@ def test_fine_tuning_takes_new_images_as_they_are(tmp_path: Path, run: Run, clea
                         "--steps", 2)  # fmt: skip
     assert code == 0, said
     assert hush.load(tmp_path / "t.hush").settings["simulate"] is None
-    with pytest.raises(HushError, match="1 channels and the image has 2"):
+    with pytest.raises(HushError, match=r"\b1\b.*\b2\b"):
         method("n2v").fit(Image(np.stack([one, other]), "CYX"), start=base)
 
 

@@ -60,7 +60,7 @@ def test_constructor_stores_and_nothing_else(name: str) -> None:
     kind = registry.get("methods", name)
     for key, value in kind().settings.items():
         assert getattr(kind(**{key: value}), key) == value
-    with pytest.raises(HushError, match="learned nothing yet"):
+    with pytest.raises(HushError, match="call fit"):
         kind().run(np.zeros((8, 8), np.float32))
 
 
@@ -145,7 +145,7 @@ def test_filters_take_volumes(name: str) -> None:
 
 
 def test_bm3d_takes_no_volumes() -> None:
-    with pytest.raises(HushError, match="planes, not volumes"):
+    with pytest.raises(HushError, match="--ndim 3"):
         build("bm3d", ndim=3).fit(Image(np.zeros((4, 32, 32)), "ZYX"))
 
 
@@ -171,7 +171,7 @@ def test_a_saved_model_is_the_model(name: str, noisy: np.ndarray, tmp_path: Path
 def test_missing_pixels_stay_missing_and_do_not_spread(name: str, noisy: np.ndarray) -> None:
     holed = noisy.copy()
     holed[5, 7], holed[20:23, 30:33], holed[40, 1] = np.nan, np.inf, -np.inf
-    with pytest.warns(HushWarning, match="11 pixels are NaN or infinite"):
+    with pytest.warns(HushWarning, match=r"\b11\b"):
         result = taught(build(name), holed).run(holed)
     gone = ~np.isfinite(holed)
     np.testing.assert_array_equal(result.image.data[gone], holed[gone])
@@ -222,7 +222,7 @@ def test_brightness_and_colours_have_strengths_of_their_own() -> None:
         expected = colour - (colour @ luma)[..., None]
         np.testing.assert_allclose(mixed - (mixed @ luma)[..., None], expected, atol=1e-3)
     grey = Image(image.data[..., 0], "YX")
-    with pytest.raises(HushError, match="colour images"):
+    with pytest.raises(HushError, match=r"RGB.*--strength"):
         build("gaussian", sigma=20.0, strength_luma=0.5).fit(grey).run(grey)
 
 
@@ -286,9 +286,9 @@ def test_images_that_do_not_fit() -> None:
     with pytest.raises(HushError, match="not learned from"):
         build("n2v").fit(np.zeros((1, 1)))
     two, three = (Image(np.random.default_rng(0).random((n, 20, 20)), "CYX") for n in (2, 3))
-    with pytest.raises(HushError, match="do not fit one model"):
+    with pytest.raises(HushError, match=r"2.*3.*--each"):
         build("n2v").fit([two, three])
-    with pytest.raises(HushError, match="2 channels and the image has 3"):
+    with pytest.raises(HushError, match=r"\b2\b.*\b3\b"):
         build("n2v").fit(two).run(three)
     with pytest.raises(HushError, match="finite"):
         build("n2v").fit(np.full((20, 20), np.nan))
@@ -334,11 +334,11 @@ def test_model_files_that_are_none(tmp_path: Path, noisy: np.ndarray) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.hush")
-    with pytest.raises(HushError, match="not a model of hush"):
+    with pytest.raises(HushError, match=r"foreign\.hush"):
         hush.load(tmp_path / "foreign.hush")
-    with pytest.raises(HushError, match="is not there"):
+    with pytest.raises(HushError, match=r"missing\.hush"):
         hush.load(tmp_path / "missing.hush")
-    with pytest.raises(HushError, match="a folder"):
+    with pytest.raises(HushError, match=tmp_path.name):
         hush.load(tmp_path)
-    with pytest.raises(HushError, match="cannot be changed"):
+    with pytest.raises(HushError, match=r"maps.*device, precision"):
         hush.load(path, maps=3)

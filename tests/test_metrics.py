@@ -58,7 +58,7 @@ def test_gain_and_offset_are_found(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_what_cannot_be_compared() -> None:
-    with pytest.raises(HushError, match="cannot be compared"):
+    with pytest.raises(HushError, match=r"\(.*\).*\(.*\)"):
         psnr(np.zeros((3, 3)), np.zeros((3, 4)))
     with pytest.raises(HushError, match="11 x 11"):
         ssim(np.zeros((3, 3)), np.zeros((3, 3)))

@@ -71,7 +71,7 @@ def test_a_16_bit_ramp_keeps_its_levels_in_bfloat16() -> None:
 
 def test_volumes_stay_in_float32_on_the_cpu() -> None:
     assert precision_of("cpu", ndim=3) == "float32"
-    with pytest.raises(HushError, match="not safe"):
+    with pytest.raises(HushError, match=r"bfloat16.*float32"):
         precision_of("cpu", "bfloat16", ndim=3)
-    with pytest.raises(HushError, match="possible are"):
+    with pytest.raises(HushError, match=r"float8.*bfloat16.*float32"):
         precision_of("cpu", "float8")

@@ -118,7 +118,7 @@ def test_resumed_training_ends_in_the_same_bytes(tmp_path: Path, stop: int) -> N
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.partial"
     Checkpoint(path, {"batch": 1}, resume=False).store("0", trainer(Schedule(steps=3)))
-    with pytest.raises(HushError, match="batch was 1 and is now 2"):
+    with pytest.raises(HushError, match=r"batch.*\b1\b.*\b2\b"):
         Checkpoint(path, {"batch": 2}, resume=True)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(HushError, match="not a checkpoint"):

@@ -343,7 +343,7 @@ def test_a_collection_may_have_a_share_for_each_cycle(recipe: Path) -> None:
     assert black[0] == 0
     assert abs(black[1] - 0.5) < 0.05
     settings["data"][0]["name"] = "mine"
-    with pytest.raises(HushError, match="mine has 2 shares, but none for cycle 3"):
+    with pytest.raises(HushError, match=r"mine.*\b2\b.*\b3\b"):
         data.mixture(settings, sets, 2)
 
 

@@ -1,0 +1,15 @@
+"""What several tests need that is no fixture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hush.noise import parse
+
+
+def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:
+    """Draw noise of a notation on a plane (Y, X) or on colours (Y, X, S), float32."""
+    rng = np.random.default_rng(seed)
+    planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
+    drawn = parse(text).draw(rng).sample(planes.astype(np.float64), rng)
+    return np.asarray(np.moveaxis(drawn, 0, -1) if clean.ndim == 3 else drawn[0], np.float32)
