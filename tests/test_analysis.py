@@ -76,7 +76,7 @@ def test_correlation_along_rows_or_columns(picture: np.ndarray, axis: int, mask:
     shared = ndimage.convolve1d(white, [0.25, 1, 0.25], axis=axis)
     one = found(picture + 20 * shared / shared.std())
     assert not one.white
-    assert one.mask == mask or one.mask.replace("5", "3") == mask  # type: ignore[union-attr]
+    assert one.mask == mask or one.mask.replace("5", "3") == mask
     assert one.level == pytest.approx(20, rel=0.1)
 
 
@@ -187,7 +187,7 @@ def test_weak_noise_on_texture_is_left_with_a_word() -> None:
         one = found(np.rint(image).clip(0, 255).astype(np.uint8))
         assert one.kind == "none"
         said = parse(one.doubt.split("--noise ")[1]).draw(np.random.default_rng(0))
-        assert said.sigma == pytest.approx(sigma, rel=0.3)  # type: ignore[attr-defined]
+        assert said.sigma == pytest.approx(sigma, rel=0.3)
     assert found(noisy(data.coins().astype(float), "gaussian:sigma=5")).kind == "gaussian"
 
 

@@ -578,8 +578,8 @@ def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: n
     assert result.info["chosen"] == "finetuned + bm3d"
     mean = 0.85 * learned.run(dim).image.data + 0.15 * other.run(dim).image.data
     np.testing.assert_allclose(result.image.data, mean, atol=1e-3)
-    assert hush.Auto(steps=3).fit(dim).chosen_.method == "pretrained"  # type: ignore[union-attr]
-    assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"  # type: ignore[union-attr]
+    assert hush.Auto(steps=3).fit(dim).chosen_.method == "pretrained"
+    assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])

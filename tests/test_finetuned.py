@@ -16,12 +16,12 @@ from hush.methods.pretrained import Pretrained
 @pytest.fixture(scope="module")
 def bricks() -> tuple[np.ndarray, np.ndarray]:
     """A texture that no weights have seen, and a photon image of it."""
-    clean = data.brick()[:192, :192].astype(np.float32)  # type: ignore[no-untyped-call]
+    clean = data.brick()[:192, :192].astype(np.float32)
     return clean, np.random.default_rng(0).poisson(clean / 10).astype(np.float32) * 10
 
 
 def tuned(**settings: object) -> Finetuned:
-    return Finetuned(**{"best": False, "steps": 3, "patch": 32, **settings})  # type: ignore[arg-type]
+    return Finetuned(**{"best": False, "steps": 3, "patch": 32, **settings})
 
 
 def test_it_learns_what_repeats(bricks: tuple[np.ndarray, np.ndarray]) -> None:

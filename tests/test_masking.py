@@ -90,8 +90,8 @@ def test_structured_mask_hides_the_neighbours_too() -> None:
 
 @pytest.mark.parametrize("spec", ["1x5", "11111", [[1, 1, 1, 1, 1]]])
 def test_masks_are_read(spec: object) -> None:
-    assert structure_mask(spec, 2).tolist() == [[True] * 5]  # type: ignore[arg-type]
-    assert structure_mask(spec, 3).shape == (1, 1, 5)  # type: ignore[arg-type]
+    assert structure_mask(spec, 2).tolist() == [[True] * 5]
+    assert structure_mask(spec, 3).shape == (1, 1, 5)
 
 
 @pytest.mark.parametrize("spec", ["2x5", "ab", "1x1x1x1"])

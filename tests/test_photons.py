@@ -34,7 +34,7 @@ def test_no_light_is_no_clipping(kind: str, even: float, peak: int) -> None:
     image = amplified(255 * (0.02 + 0.98 * scene(kind)), 255 / peak, even) + 50
     noise = hush.analyze(image.astype(np.float32)).channels[0]
     assert noise.model is not None
-    assert noise.model.gain == pytest.approx(255 / peak, rel=0.08)  # type: ignore[attr-defined]
+    assert noise.model.gain == pytest.approx(255 / peak, rel=0.08)
     assert noise.offset == pytest.approx(50, abs=0.2 * 255 / peak)
     assert (noise.impulse_fraction, noise.clipped_low, noise.white) == (0, None, True)
 

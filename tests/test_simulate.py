@@ -83,7 +83,7 @@ def test_planes_have_one_level_and_noise_of_their_own(axes: str) -> None:
 @pytest.mark.parametrize(("name", "value"), [("seed", -1), ("peak", 0), ("peak", float("nan"))])
 def test_impossible_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(HushError, match=f"{name} cannot be {value}"):
-        add_noise(Image(np.zeros((4, 4)), "YX"), parse("gaussian:sigma=3"), **{name: value})  # type: ignore[arg-type]
+        add_noise(Image(np.zeros((4, 4)), "YX"), parse("gaussian:sigma=3"), **{name: value})
 
 
 def test_epithelium_is_cells() -> None:

@@ -24,7 +24,7 @@ def line() -> nn.Module:
 def picture() -> nn.Module:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 1, 3, padding=1))
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return net.to(memory_format=torch.channels_last)
 
 
 def loss(net: nn.Module, step: int) -> Tensor:
@@ -77,12 +77,12 @@ def test_average_follows_its_power_law() -> None:
     history = []
 
     def keep(now: bool) -> None:
-        history.append(one.net[0].weight.detach().clone())  # type: ignore[index]
+        history.append(one.net[0].weight.detach().clone())
 
     one.run(loss, keep)
     # (1 - 1/t)^2 between steps: the weight of step t is t^2 - (t - 1)^2 = 2 t - 1, over 50^2
     expected = sum((2 * t - 1) * w for t, w in enumerate(history, 1)) / 50**2
-    torch.testing.assert_close(one.average[0].weight, expected, rtol=1e-4, atol=1e-6)  # type: ignore[index]
+    torch.testing.assert_close(one.average[0].weight, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("stop", [10, 17, 29])
