@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from hush.core.errors import HushError
+import hush
+from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image, as_image, cast, guess_axes
+
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).normal(100, 5, shape)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,41 @@ def test_guess_axes(shape: tuple[int, ...], axes: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((64, 48, 1), "YXC"), ((64, 48, 2), "YXC"), ((5, 64, 48, 2), "ZYXC"), ((5, 7, 64, 48, 1), "TZYXC"),
+        ((5, 64, 48, 3), "ZYXS"), ((64, 48, 4), "YXS"), ((3, 64, 2), "ZYX"), ((64, 48, 5), "ZYX"), ((1, 64, 48), "ZYX"),
+    ],
+)  # fmt: skip
+def test_a_short_last_axis_is_colour_or_channels(shape: tuple[int, ...], axes: str) -> None:
+    assert guess_axes(shape) == axes
+
+
+@pytest.mark.parametrize(
+    ("shape", "guessed"),
+    [((9, 8), 0), ((9, 8, 3), 0), ((9, 8, 1), 1), ((9, 8, 2), 1), ((7, 9, 8), 1), ((1, 9, 8), 1), ((2, 7, 9, 8), 1)],
+)
+def test_a_guess_of_axes_is_said_once(shape: tuple[int, ...], guessed: int) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        image = as_image(np.zeros(shape))
+        assert ("guessed" in image.meta) == guessed
+        assert len(said) == guessed
+        hush.denoise(noise(shape), method="gaussian", sigma=5.0)
+    assert [one.category for one in said] == [HushWarning] * 2 * guessed
+    as_image(np.zeros(shape), image.axes)  # what is named is not guessed
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_channels_last_come_out_as_each_channel_alone(count: int) -> None:
+    data = noise((64, 48, count))
+    with pytest.warns(HushWarning):
+        result = hush.denoise(data, method="gaussian", sigma=5.0)
+    for channel in range(count):
+        np.testing.assert_array_equal(result[..., channel], hush.denoise(data[..., channel], "gaussian", sigma=5.0))
+
+
+@pytest.mark.parametrize(
     ("data", "axes", "part"),
     [
         (np.zeros((3, 4)), "YXZ", "do not fit"),
@@ -96,7 +138,7 @@ def test_cast_to_bool_and_float() -> None:
 
 
 def test_crop_keeps_axes() -> None:
-    image = as_image(np.arange(2 * 5 * 6).reshape(2, 5, 6)).crop(slice(1, 3), slice(2, 6))
+    image = as_image(np.arange(2 * 5 * 6).reshape(2, 5, 6), "ZYX").crop(slice(1, 3), slice(2, 6))
     assert image.axes == "ZYX"
     assert image.data.shape == (2, 2, 4)
     assert image.data[0, 0, 0] == 1 * 6 + 2

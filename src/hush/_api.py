@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hush.core import registry
-from hush.core.image import Array, Image
+from hush.core.image import Array, Image, as_image
 
 DEFAULT_METHOD = "auto"
 
@@ -16,7 +16,8 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     Parameters
     ----------
     image : Image or array
-        The noisy image; axes of an array are guessed from its shape (pages are Z, a last axis of 3 or 4 is colour).
+        The noisy image; axes of an array are guessed from its shape (pages are Z, a last axis of 3 or 4 is colour,
+        of 1 or 2 channels), which a HushWarning says; ``hush.Image(array, "TYX")`` names them.
     method : str
         A name that ``hush list`` shows.
     **settings
@@ -34,5 +35,6 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     dtype('uint8')
     """
     denoiser = registry.get("methods", method)(**settings)
-    result: Image = denoiser.fit([image]).denoise(image)
+    noisy = as_image(image)  # once, so that a guess is said once
+    result: Image = denoiser.fit([noisy]).denoise(noisy)
     return result if isinstance(image, Image) else result.data

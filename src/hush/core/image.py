@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import HushError, HushWarning
 
 Array = Any  # numpy array or memory map, anything that is indexed and transposed like one
 
@@ -178,30 +179,42 @@ class Image:
 
 
 def as_image(array_or_image: Array | Image, axes: str | None = None) -> Image:
-    """Return an Image for an array, guessing its axes as readers do when none are given."""
+    """Return an Image for an array; axes that are not given are guessed, and a guess is said as a HushWarning."""
     if isinstance(array_or_image, Image):
         return replace(array_or_image, axes=axes) if axes else array_or_image
     data = np.asanyarray(array_or_image)
-    if axes is None:
-        axes = guess_axes(data.shape)
-        return Image(data, axes, meta={"guessed": f"axes {axes} guessed from shape {data.shape}"})
-    return Image(data, axes)
+    if axes is not None:
+        return Image(data, axes)
+    axes = guess_axes(data.shape)
+    guessed = said_guess(axes, data.shape)
+    if guessed is None:
+        return Image(data, axes)
+    warnings.warn(f"{guessed}; hush.Image(array, axes) names them", HushWarning, stacklevel=3)
+    return Image(data, axes, meta={"guessed": guessed})
 
 
 def guess_axes(shape: tuple[int, ...]) -> str:
-    """Guess axes from a shape: a last axis of 3 or 4 is colour, pages are Z, then T, then C.
+    """Guess axes from a shape: a short last axis is colour or channels, pages are Z, then T, then C.
+
+    Of 3 or 4 it is colour, of 1 or 2 channels; it is short where the two axes before it are longer than 4.
 
     Examples
     --------
-    >>> guess_axes((512, 512)), guess_axes((9, 512, 512)), guess_axes((512, 512, 3))
-    ('YX', 'ZYX', 'YXS')
+    >>> guess_axes((512, 512)), guess_axes((9, 512, 512)), guess_axes((512, 512, 3)), guess_axes((512, 512, 2))
+    ('YX', 'ZYX', 'YXS', 'YXC')
     """
-    colour = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
-    tail = "YXS" if colour else "YX"
+    short = len(shape) >= 3 and shape[-1] <= 4 < min(shape[-3:-1])
+    tail = "YX" + ("" if not short else "S" if shape[-1] >= 3 else "C")
+    pages = [axis for axis in "ZTC" if axis not in tail]
     lead = len(shape) - len(tail)
-    if not 0 <= lead <= 3:
-        raise HushError(f"an array of shape {tuple(shape)} is not an image: 2 to 5 axes, colour last")
-    return ("", "Z", "TZ", "TCZ")[lead] + tail
+    if not 0 <= lead <= len(pages):
+        raise HushError(f"an array of shape {tuple(shape)} is not an image: 2 to 5 axes, colour or channels last")
+    return "".join(sorted(pages[:lead], key="TCZ".index)) + tail
+
+
+def said_guess(axes: str, shape: tuple[int, ...]) -> str | None:
+    """Say that axes were guessed, or None where the shape leaves no doubt: a plane, grey or of colours."""
+    return None if axes in ("YX", "YXS") else f"axes {axes} guessed from shape {tuple(shape)}"
 
 
 def cast(values: Array, dtype: np.dtype) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hush.core.errors import HushError
-from hush.core.image import Array, Image, guess_axes
+from hush.core.image import Array, Image, guess_axes, said_guess
 
 LETTERS = "TCZYXS"
 
@@ -33,8 +33,7 @@ def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None)
     if declared is not None:
         return declared, None
     axes = guess_axes(shape)
-    sure = axes in ("YX", "YXS")
-    return axes, None if sure else f"axes {axes} guessed from shape {tuple(shape)}"
+    return axes, said_guess(axes, shape)
 
 
 def _example(shape: tuple[int, ...]) -> str:
