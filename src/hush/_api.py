@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hush.core import registry
-from hush.core.image import Array, Image, as_image
+from hush.core.image import Array, Image, alike, as_image
 
 DEFAULT_METHOD = "auto"
 
@@ -26,7 +26,8 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     Returns
     -------
     Image or array
-        Like what was given: same type, shape and dtype.
+        Like what was given, of the same shape and dtype: an image, a tensor (on its device, without a gradient), a
+        masked array (what is masked stays as it is, and takes no part), and else an array.
 
     Examples
     --------
@@ -37,4 +38,4 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
     denoiser = registry.get("methods", method)(**settings)
     noisy = as_image(image)  # once, so that a guess is said once
     result: Image = denoiser.fit([noisy]).denoise(noisy)
-    return result if isinstance(image, Image) else result.data
+    return result if isinstance(image, Image) else alike(result.data, image)

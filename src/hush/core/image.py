@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,7 +52,8 @@ class Image:
     Attributes
     ----------
     data : array
-        In the file's own dtype; may be memory-mapped.
+        In the file's own dtype; may be memory-mapped. Whatever else is given (a tensor, nested lists) becomes an array;
+        masked pixels become missing ones: NaN, and whole numbers become floats for it.
     axes : str
         One letter an axis: T time, C independent channels, Z, Y, X, S colour samples (RGB, RGBA).
     scale : mapping of str to float
@@ -83,6 +85,7 @@ class Image:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", plain(self.data))
         if len(self.axes) != self.data.ndim or len(set(self.axes)) != len(self.axes):
             raise HushError(
                 f"axes {self.axes!r} do not fit an array of shape {tuple(self.data.shape)}: "
@@ -182,7 +185,7 @@ def as_image(array_or_image: Array | Image, axes: str | None = None) -> Image:
     """Return an Image for an array; axes that are not given are guessed, and a guess is said as a HushWarning."""
     if isinstance(array_or_image, Image):
         return replace(array_or_image, axes=axes) if axes else array_or_image
-    data = np.asanyarray(array_or_image)
+    data = plain(array_or_image)
     if axes is not None:
         return Image(data, axes)
     axes = guess_axes(data.shape)
@@ -215,6 +218,73 @@ def guess_axes(shape: tuple[int, ...]) -> str:
 def said_guess(axes: str, shape: tuple[int, ...]) -> str | None:
     """Say that axes were guessed, or None where the shape leaves no doubt: a plane, grey or of colours."""
     return None if axes in ("YX", "YXS") else f"axes {axes} guessed from shape {tuple(shape)}"
+
+
+def plain(given: Any) -> Array:
+    """Return what stands for an image in Python as a numpy array: masked pixels are NaN, tensors come to the CPU.
+
+    Raises
+    ------
+    HushError
+        When it is no array of numbers.
+
+    Examples
+    --------
+    >>> plain(np.ma.masked_equal([[1, 2], [3, 4]], 4)).tolist()
+    [[1.0, 2.0], [3.0, nan]]
+    """
+    if type(given) in (np.ndarray, np.memmap):
+        return given
+    try:
+        if _is_tensor(given):
+            given = given.detach().cpu()
+            return (given if str(given.dtype) not in NEW_FLOATS else given.float()).numpy()
+        if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "buif":
+            return _missing(given)
+        return np.asarray(given)
+    except Exception as error:  # every library refuses in its own way
+        said = " ".join(str(error).split())
+        raise HushError(
+            f"a {type(given).__name__} does not give its numbers ({said}); give an array of numpy, a dense tensor, "
+            "or nested lists of equal lengths"
+        ) from error
+
+
+NEW_FLOATS = ("torch.bfloat16", "torch.float8_e4m3fn", "torch.float8_e5m2")  # numpy has none; float32 holds them all
+
+
+def _is_tensor(given: Any) -> bool:
+    torch = sys.modules.get("torch")  # who gives a tensor has imported it
+    return torch is not None and isinstance(given, torch.Tensor)
+
+
+def _missing(given: np.ma.MaskedArray[Any, Any]) -> Array:
+    if given.mask is np.ma.nomask or not given.mask.any():
+        return given.data
+    wide = np.float32 if given.dtype.itemsize <= 2 else np.float64
+    return np.where(given.mask, np.nan, given.data.astype(given.dtype if given.dtype.kind == "f" else wide))
+
+
+def alike(result: Array, given: Any) -> Any:
+    """Return a result as what was given: a tensor on its device, a masked array with its mask, else an array.
+
+    Under a mask stands what stood there. A tensor is of the same dtype and records no gradient.
+
+    Examples
+    --------
+    >>> alike(np.array([[1.6, np.nan]]), np.ma.masked_equal([[1, 9]], 9))
+    masked_array(data=[[2, --]],
+                 mask=[[False,  True]],
+           fill_value=9)
+    """
+    if _is_tensor(given):
+        return sys.modules["torch"].from_numpy(result).to(given.device, given.dtype)
+    if isinstance(given, np.ma.MaskedArray):
+        kept = ~np.ma.getmaskarray(given)
+        back = given.copy()
+        back.data[kept] = cast(result[kept], given.dtype)
+        return back
+    return result
 
 
 def cast(values: Array, dtype: np.dtype) -> Array:
