@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 import hush
+from hush.core import registry
 from hush.core.errors import HushError
 from hush.core.image import Image
 
@@ -120,8 +124,8 @@ def test_a_matrix_and_nested_lists_give_an_array() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        [[1, 2], [3]], [["a"] * 9] * 9, "a.tif", None, object(), {}, np.float64(3), noise((48,)), noise().astype(complex),
-        noise().astype(object), np.zeros((9, 9), [("a", "f4")]), np.zeros((9, 9), "M8[s]"),
+        [[1, 2], [3]], [["a"] * 9] * 9, "a.tif", None, object(), {}, np.float64(3), noise((48,)),
+        noise().astype(complex), noise().astype(object), np.zeros((9, 9), [("a", "f4")]), np.zeros((9, 9), "M8[s]"),
         torch.zeros(9, 9, device="meta"), torch.zeros(9, 9).to_sparse(), torch.zeros(9, 9, dtype=torch.complex64),
         torch.zeros(9), np.ma.zeros((9, 9), complex), np.ma.zeros((9, 9), [("a", "f4")]),
     ],
@@ -131,3 +135,40 @@ def test_what_is_no_image_is_told(given: object) -> None:
         denoise(given)
     with pytest.raises(HushError):
         hush.analyze(given)
+
+
+@pytest.mark.parametrize("name", ["auto", "n2v", "bm3d", "pretrained", "median", "ssdn"])
+def test_an_unknown_setting_is_told_with_the_nearest(name: str) -> None:
+    for call in (
+        lambda: hush.denoise(noise(), name, sede=3),
+        lambda: registry.get("methods", name)(sede=3),
+        lambda: registry.get("methods", name).from_text([], sede=3),
+    ):
+        with pytest.raises(HushError, match="did you mean 'seed'"):
+            call()
+
+
+@pytest.mark.parametrize("name", ["auto", "n2v", "bm3d"])
+def test_a_method_is_copied_with_what_it_holds(name: str) -> None:
+    model = registry.get("methods", name)(seed=3)
+    for twin in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.settings == model.settings
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("gaussian", {"sigma": "strong"}), ("gaussian", {"sigma": [3]}), ("gaussian", {"seed": 1.5}),
+        ("gaussian", {"noise": 3}), ("auto", {"effort": "most"}), ("auto", {"effort": ["fast"]}),
+        ("bm3d", {"ndim": "2"}), ("n2v", {"steps": "many"}), ("n2v", {"augment": "some"}), ("n2v", {"tta": "yes"}),
+        ("n2v", {"maps": None}), ("n2v", {"norm": noise()}), ("pretrained", {"weights": 7}), ("median", {"strength": noise()}),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_type_is_told(name: str, settings: dict[str, object]) -> None:
+    with pytest.raises(HushError, match=next(iter(settings))):
+        hush.denoise(noise(), name, **settings)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    model = registry.get("methods", "n2v")(seed=np.int64(3), strength=np.float32(0.5), tta=np.True_, steps=np.uint8(3))
+    model.check()

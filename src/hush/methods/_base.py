@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import types
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -73,6 +75,13 @@ class Denoiser:
     strength_chroma: float | None = None
     seed: int = 0
 
+    def __new__(cls, **settings: Any) -> Self:
+        """Refuse a setting that there is not, as the command line does."""
+        for name in settings:
+            if name not in cls.settings_of():
+                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of())
+        return super().__new__(cls)
+
     @classmethod
     def settings_of(cls) -> dict[str, dataclasses.Field[Any]]:
         """The constructor's arguments by name."""
@@ -121,6 +130,9 @@ class Denoiser:
         HushError
             Naming the setting, its value, and what is possible.
         """
+        hints = typing.get_type_hints(type(self))
+        for name, value in self.settings.items():
+            demand(_suits(value, hints[name]), name, value, _wanted(hints[name]))
         demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
         for name in STRENGTHS:
             value = getattr(self, name)
@@ -205,6 +217,41 @@ def untouched(model: Denoiser, noisy: Image, out: Array | None = None, std: Arra
     return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
 
 
+KINDS: dict[Any, tuple[tuple[type, ...], str]] = {  # what is taken for a declared type, and how it is called
+    bool: ((bool, np.bool_, Integral), "true or false"),
+    int: ((Integral,), "a whole number"),
+    float: ((Real,), "a number"),
+    str: ((str, os.PathLike), "a text"),
+    type(None): ((type(None),), "none"),
+}
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+def _suits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is of a declared type; of lists their method knows."""
+    return any(
+        isinstance(value, str) and value in typing.get_args(option)
+        if typing.get_origin(option) is typing.Literal
+        else option not in KINDS or isinstance(value, KINDS[option][0])
+        for option in _options(hint)
+    )
+
+
+def _wanted(hint: Any) -> str:
+    """Say what a declared type takes, for people."""
+    return " or ".join(
+        ", ".join(map(repr, typing.get_args(option)))
+        if typing.get_origin(option) is typing.Literal
+        else KINDS[option][1]
+        if option in KINDS
+        else str(option)
+        for option in _options(hint)
+    )
+
+
 def demand(true: bool, name: str, value: Any, possible: str) -> None:
     """Raise a HushError that names a setting, its value and what is possible, unless `true`."""
     if not true:
@@ -219,7 +266,7 @@ def parse(name: str, text: str, hint: Any) -> Any:
     >>> parse("maps", "32", int), parse("steps", "none", int | None), parse("residual", "yes", bool)
     (32, None, True)
     """
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    options = _options(hint)
     if type(None) in options and text.lower() in ("none", "null", ""):
         return None
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
