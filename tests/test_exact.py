@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+import torch
+from scipy import special, stats
 
+from hush.noise.rician import Rician
 from hush.vst import anscombe
 
 
@@ -23,3 +25,73 @@ def test_the_unbiased_inverse_is_exact_for_every_read_noise(read: float) -> None
     for photons in (0.0, 0.003, 0.03, 0.3, 1.01, 4.1, 20.1, 59.9):
         back = anscombe.inverse(np.array([mean_of_the_stabilised(photons, read)]), 1, 0, read)[0]
         assert back == pytest.approx(photons, abs=1e-3 * (photons + read) + 1e-9)
+
+
+def rician_posterior(noisy: float, mu: float, clean: float, sigma: float) -> tuple[float, float]:
+    """Mean and standard deviation on a dense grid; `clean` is a standard deviation."""
+    x = np.linspace(mu - 12 * clean, mu + 12 * clean, 200_001)
+    log = stats.norm.logpdf(x, mu, clean) - (noisy - abs(x)) ** 2 / (2 * sigma**2)
+    log += np.log(special.i0e(noisy * x / sigma**2))
+    weight = np.exp(log - log.max())
+    weight /= weight.sum()
+    mean = float(weight @ x)
+    return mean, float(np.sqrt(weight @ (x - mean) ** 2))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 25.0])
+@pytest.mark.parametrize("snr", [-2, 0, 0.4, 2, 10, 300])
+@pytest.mark.parametrize("prior", [0.02, 0.4, 3, 60])
+def test_the_rician_posterior_is_exact(sigma: float, snr: float, prior: float) -> None:
+    mu, clean = snr * sigma, prior * sigma
+    for noisy in sigma * np.hypot([snr, snr + prior, snr - 2 * prior], [0.1, 1.5, 0.5]):
+        mean, std = rician_posterior(noisy, mu, clean, sigma)
+        for kind in (np.float64, np.float32):
+            given = [np.array(value, kind) for value in ([[noisy]], [[mu]], [[[clean**2]]])]
+            one = Rician(sigma).posterior(*given)
+            other = Rician(sigma).posterior(*map(torch.tensor, given))
+            for found in (one, other):
+                assert found[0].item() == pytest.approx(mean, abs=0.01 * sigma)
+                assert found[1].item() ** 0.5 == pytest.approx(std, abs=0.01 * sigma)
+
+
+@pytest.mark.parametrize("snr", [-2, 0, 0.5, 3, 19, 21, 500])
+@pytest.mark.parametrize("prior", [0.02, 1, 6, 90])
+def test_the_rician_marginal_is_exact(snr: float, prior: float) -> None:
+    sigma = 8.0
+    x = sigma * np.linspace(snr - 9 * prior, snr + 9 * prior, 4001)
+    weight = stats.norm.pdf(x, sigma * snr, sigma * prior)
+    weight /= weight.sum()
+    each = Rician(sigma).moments(x)
+    mean = float(weight @ each[0])
+    std = float(np.sqrt(weight @ (each[1] + (each[0] - mean) ** 2)))
+    found = Rician(sigma).marginal(np.array([sigma * snr]), np.array([[(sigma * prior) ** 2]]))
+    assert found[0].item() == pytest.approx(mean, abs=0.01 * sigma)
+    assert found[1].item() ** 0.5 == pytest.approx(std, abs=0.01 * sigma)
+
+
+def test_the_rician_posterior_of_two_channels() -> None:
+    """What one says of the other by their covariance, against a grid of both."""
+    mu, cov, sigma = np.array([30.0, 12.0]), np.array([[150.0, 90.0], [90.0, 100.0]]), 10.0
+    one, two = np.meshgrid(np.linspace(-50, 110, 801), np.linspace(-60, 90, 801), indexing="ij")
+    for noisy in ([45.0, 20.0], [12.0, 30.0]):
+        log = stats.multivariate_normal(mu, cov).logpdf(np.stack([one, two], -1))
+        for x, y in ((one, noisy[0]), (two, noisy[1])):
+            log = log + stats.rice.logpdf(y, abs(x) / sigma, scale=sigma)
+        weight = np.exp(log - log.max())
+        weight /= weight.sum()
+        mean = np.array([(weight * one).sum(), (weight * two).sum()])
+        found, left = Rician(sigma).posterior(np.array(noisy), mu, cov)
+        np.testing.assert_allclose(found, mean, atol=0.05 * sigma)
+        assert left[0, 1] == pytest.approx((weight * (one - mean[0]) * (two - mean[1])).sum(), abs=0.06 * sigma**2)
+
+
+def test_the_rician_posterior_can_be_learned_from() -> None:
+    """Its derivatives by the noise and by the prior are those of small steps."""
+    at = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (25.0, 10.0, 100.0)]
+
+    def mean(sigma: torch.Tensor, mu: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        noisy = torch.tensor([60.0], dtype=torch.float64)
+        return Rician(sigma).posterior(noisy, mu[None], clean[None, None])[0].sum()  # type: ignore[arg-type]
+
+    assert mean(*at).item() == pytest.approx(12.05, abs=0.005)
+    assert torch.autograd.gradcheck(mean, at)

@@ -108,8 +108,8 @@ def test_numpy_and_torch_agree(text: str) -> None:
 @pytest.mark.parametrize("text", [*EXAMPLES.values(), MIXED])
 def test_marginals_agree_with_simulation(text: str) -> None:
     model = drawn(text)
-    if "rician" in text or not model.pixelwise:
-        pytest.skip("moment matching at the mean is an approximation for it, or it has no pixelwise noise")
+    if not model.pixelwise:
+        pytest.skip("it has no pixelwise noise")
     rng = np.random.default_rng(3)
     mu, cov = np.array([120.0, 100.0]), np.array([[90.0, 40.0], [40.0, 60.0]])
     clean = rng.multivariate_normal(mu, cov, 400_000)

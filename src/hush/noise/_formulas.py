@@ -6,6 +6,8 @@ import math
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from hush.core.errors import HushError
 from hush.noise._base import diagonal, namespace, tiny
 
@@ -45,6 +47,11 @@ def odds_times(p: Any, factor: Any) -> Any:
 def outer(values: Array) -> Array:
     """Return the outer product of each vector with itself: (..., C) -> (..., C, C)."""
     return values[..., :, None] * values[..., None, :]
+
+
+def like(values: Array, array: Array) -> Array:
+    """Return numpy values as the type, precision and place of an array or tensor."""
+    return np.asarray(values) if namespace(array) is np else array.new_tensor(values)
 
 
 def either(lost: Array, then: tuple[Array, Array], otherwise: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.special
 
-from hush.noise._base import NoiseModel, namespace, tiny
-from hush.noise._formulas import demand
+from hush.noise._base import NoiseModel, diagonal, namespace, tiny
+from hush.noise._formulas import demand, like, outer
 
 Array = Any
+POINTS = 32  # of a phase
+WIDE = 7.0  # deviations of a phase beyond which none is likely
+FAR = 400.0  # squared mean over variance beyond which noise is all but Gaussian
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,61 @@ class Rician(NoiseModel):
         log = xp.log(above / variance) - (above - abs(clean)) ** 2 / (2 * variance) + xp.log(bessel)
         return xp.where(noisy > 0, log, 0 * log - math.inf)
 
+    def marginal(self, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the noisy value's mean and covariance, exactly; between channels by the slope of the mean.
+
+        The length of a vector in the plane is the mean of its shadows along all directions, times a constant, and each
+        shadow is normal.
+        """
+        xp, clean = namespace(mu), namespace(mu).diagonal(cov, 0, -2, -1)
+        angle, weight = (like(values, mu) for values in _rule(math.pi / 2))
+        cosine = xp.cos(angle)
+        middle, spread = mu[..., None] * cosine, (clean[..., None] * cosine**2 + self.sigma**2) ** 0.5
+        inside = _erf(middle / (math.sqrt(2) * spread))
+        shadow = math.sqrt(2 / math.pi) * spread * xp.exp(-0.5 * (middle / spread) ** 2) + middle * inside
+        mean, slope = (shadow * weight).sum(-1), (cosine * inside * weight).sum(-1)
+        snr = mu**2 / (clean + self.sigma**2)
+        bend = self.sigma**2 / (mu**2).clip(self.sigma**2)
+        far = clean * (1 - bend) + self.sigma**2 * (1 - bend / 2)  # where `exact` is the difference of large numbers
+        exact = mu**2 + clean + 2 * self.sigma**2 - mean**2
+        total = outer(slope) * cov
+        own = xp.where(snr > FAR, far, exact) - xp.diagonal(total, 0, -2, -1)
+        return mean, total + diagonal(own)
+
+    def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
+        """Return the clean value's mean and covariance, exactly for one channel; of several, one after the other.
+
+        Each channel's value tells of the others by their covariance, as if what is known after it were normal.
+        """
+        for channel in range(mu.shape[-1]):
+            before, clean = mu[..., channel], cov[..., channel, channel]
+            mean, left = self._posterior(noisy[..., channel], before, clean)
+            share = cov[..., channel] / (clean + tiny(clean))[..., None]
+            mu = mu + share * (mean - before)[..., None]
+            cov = cov + outer(share) * (left - clean)[..., None, None]
+        return mu, cov
+
+    def _posterior(self, noisy: Array, mu: Array, clean: Array) -> tuple[Array, Array]:
+        """Mean and variance of one channel: were the phase of the noisy value known, all would be normal.
+
+        Then it would be told the real part, noisy cos(phase). So the phases are weighed by how likely they are.
+        """
+        xp, total = namespace(mu), clean + self.sigma**2
+        square, product = noisy**2 * clean / (self.sigma**2 * total), noisy * mu / total
+        sharp = square + abs(product)
+        sharp = sharp if xp is np else sharp.detach()
+        narrow = WIDE / sharp.clip((2 * WIDE / math.pi) ** 2) ** 0.5  # at most half a pi; none are likely beyond
+        angle, weight = (like(values, mu) for values in _rule(1.0))
+        cosine = xp.cos(narrow[..., None] * angle)
+        fall = square[..., None] * (cosine**2 - 1) / 2 - abs(product)[..., None]
+        ahead, behind = (weight * xp.exp(fall + sign * product[..., None] * cosine) for sign in (1, -1))
+        whole = (ahead + behind).sum(-1)
+        middle = ((ahead - behind) * cosine).sum(-1) / whole
+        spread = (ahead * (cosine - middle[..., None]) ** 2 + behind * (cosine + middle[..., None]) ** 2).sum(-1)
+        told = noisy * clean / total
+        mean = mu * self.sigma**2 / total + told * middle
+        return mean, clean * self.sigma**2 / total + told**2 * spread / whole
+
     def correct(self, mean: Array) -> Array:
         """Return the clean value whose noisy values have this mean: the bias of the magnitude is removed.
 
@@ -74,6 +132,16 @@ class Rician(NoiseModel):
         values = self.moments(clean)[0]
         far = np.asarray(mean) - self.sigma**2 / (2 * np.maximum(mean, self.sigma))
         return np.where(mean > values[-1], far, np.interp(mean, values, clean))
+
+
+def _rule(end: float) -> tuple[Array, Array]:
+    """Points and weights of a rule from zero to `end`."""
+    points, weights = np.polynomial.legendre.leggauss(POINTS)
+    return end / 2 * (1 + points), end / 2 * weights
+
+
+def _erf(x: Array) -> Array:
+    return scipy.special.erf(x) if namespace(x) is np else x.erf()
 
 
 def _scaled_bessel(x: Array) -> tuple[Array, Array]:
