@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hush.training.masking import RULES, error_at, hide_pixels, stratified, structure_mask
+from hush.training.masking import RULES, _beyond, error_at, hide_pixels, stratified, structure_mask
 
 BLIND = ["uniform_without_centre", "normal", "normal_fitted", "mean", "median"]
 
@@ -108,3 +108,37 @@ def test_error_leaves_out_what_was_never_measured() -> None:
     valid[..., 0, 0] = False
     assert error_at(where, predicted, noisy, valid).item() == 1
     assert error_at(where & ~where, predicted, noisy).item() == 0
+
+
+@pytest.mark.parametrize("spec", ["1x11", "11x1", "010,111,010", "5x5", "1x5"])
+@pytest.mark.parametrize("rule", [*BLIND, "uniform"])
+def test_what_shares_the_noise_replaces_nothing(rule: str, spec: str) -> None:
+    """Whatever the pixels under the mask hold, a hidden pixel's replacement is drawn from beyond them."""
+    mask = structure_mask(spec, 2)
+    x = torch.rand(200, 2, 24, 25)
+    _, where = hide_pixels(x, 1 / 1200, 2, rule, rng(), mask)
+    kernel = mask.float()[None, None]
+    shared = torch.nn.functional.conv2d(where.float(), kernel, padding=tuple(n // 2 for n in mask.shape)) > 0
+    hidden, again = hide_pixels(torch.where(shared, 1e6, x), 1 / 1200, 2, rule, rng(), mask)
+    assert (where == again).all()
+    alone = where.flatten(1).sum(1) == 1  # else a neighbour may lie under the mask of another hidden pixel
+    assert alone.sum() > 30
+    values = hidden.movedim(1, -1)[alone][where[alone, 0]]
+    assert values.max() < 10
+    assert len(values.unique()) > 0.9 * values.numel()  # nor is it a constant
+
+
+def test_where_all_pixels_share_the_noise_it_is_replaced_by_noise() -> None:
+    x = torch.rand(4, 1, 1, 40)
+    hidden, where = hide_pixels(x, 0.02, 2, "uniform", rng(), structure_mask("1x99", 2))
+    assert where.any()
+    assert (hidden[where] != x[where]).all()
+    assert ((hidden >= x.amin()) & (hidden <= x.amax())).all()
+
+
+def test_a_normal_draw_beyond_the_mask_is_near_rather_than_far() -> None:
+    at = [torch.zeros(4000, dtype=torch.long), *(torch.full((4000,), 10) for _ in range(2))]
+    rows = torch.arange(21.0)[:, None].expand(21, 21)[None, None]
+    drawn = (_beyond(rows, at, structure_mask("1x3", 2), 4, "normal", rng()) - 10).abs()
+    assert drawn.max() <= 4
+    assert (drawn <= 2).float().mean() > 0.7

@@ -34,7 +34,8 @@ def hide_pixels(
         On the device of `noisy`.
     mask : Tensor or None
         structN2V: 0/1 of odd size; neighbours of a hidden pixel under its ones are replaced by
-        uniform noise between the patch's extremes (Broaddus et al., ISBI 2020).
+        uniform noise between the patch's extremes (Broaddus et al., ISBI 2020). They share the pixel's noise,
+        so its own replacement comes from beyond them.
 
     Returns
     -------
@@ -47,7 +48,10 @@ def hide_pixels(
     hidden = noisy.clone()
     if mask is not None:
         _blur_neighbours(hidden, noisy, at, mask, rng)
-    hidden[_values(at)] = RULES[rule](noisy, at, radius, rng)
+    if mask is None or rule in OWN:
+        hidden[_values(at)] = RULES[rule](noisy, at, radius, rng)
+    else:
+        hidden[_values(at)] = _beyond(noisy, at, mask, radius, rule, rng)
     where = torch.zeros_like(noisy[:, :1], dtype=torch.bool)
     where[(at[0], torch.zeros_like(at[0]), *at[1:])] = True
     return hidden, where
@@ -185,12 +189,16 @@ def _pick(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator, ce
     return noisy[_values([at[0], *reversed(where)])]
 
 
-def _neighbours(noisy: Tensor, at: list[Tensor], radius: int) -> Tensor:
-    """All neighbours without the centre, (K, C, neighbours); NaN outside the patch."""
-    shape = noisy.shape[2:]
-    steps = torch.arange(-radius, radius + 1, device=noisy.device)
-    offsets = torch.cartesian_prod(*[steps] * len(shape)).reshape(-1, len(shape))
-    offsets = offsets[(offsets != 0).any(1)]
+def _offsets(ndim: int, radius: int) -> Tensor:
+    """All steps of a neighbourhood but none at all, (neighbours, ndim)."""
+    steps = torch.arange(-radius, radius + 1)
+    offsets = torch.cartesian_prod(*[steps] * ndim).reshape(-1, ndim)
+    return offsets[(offsets != 0).any(1)]
+
+
+def _neighbours(noisy: Tensor, at: list[Tensor], offsets: Tensor) -> Tensor:
+    """Values at some steps from each position, (K, C, neighbours); NaN outside the patch."""
+    shape, offsets = noisy.shape[2:], offsets.to(noisy.device)
     places = [place[:, None] + offset for place, offset in zip(at[1:], offsets.T, strict=True)]
     inside = torch.stack([(p >= 0) & (p < n) for p, n in zip(places, shape, strict=True)]).all(0)
     places = [p.clamp(0, n - 1) for p, n in zip(places, shape, strict=True)]
@@ -207,19 +215,31 @@ def _known(values: Tensor, noisy: Tensor, at: list[Tensor]) -> Tensor:
     return torch.where(values.isnan(), _own(noisy, at), values)
 
 
-def _mean(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) -> Tensor:
-    return _known(_neighbours(noisy, at, radius).nanmean(-1), noisy, at)
+def _mean(around: Tensor, rng: torch.Generator) -> Tensor:
+    return around.nanmean(-1)
 
 
-def _median(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) -> Tensor:
-    return _known(_neighbours(noisy, at, radius).nanmedian(-1).values, noisy, at)
+def _median(around: Tensor, rng: torch.Generator) -> Tensor:
+    return around.nanmedian(-1).values
 
 
-def _normal_fitted(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) -> Tensor:
-    around = _neighbours(noisy, at, radius)
+def _normal_fitted(around: Tensor, rng: torch.Generator) -> Tensor:
     mean = around.nanmean(-1)
     std = (around - mean[..., None]).square().nanmean(-1).sqrt()
-    return _known(mean + std * torch.randn(mean.shape, generator=rng, device=rng.device), noisy, at)
+    return mean + std * torch.randn(mean.shape, generator=rng, device=rng.device)
+
+
+Statistic = Callable[[Tensor, torch.Generator], Tensor]
+STATISTICS: dict[str, Statistic] = {"mean": _mean, "median": _median, "normal_fitted": _normal_fitted}
+
+
+def _of_all(statistic: Statistic) -> Rule:
+    """Return the rule that takes a statistic of all neighbours."""
+
+    def rule(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) -> Tensor:
+        return _known(statistic(_neighbours(noisy, at, _offsets(noisy.ndim - 2, radius)), rng), noisy, at)
+
+    return rule
 
 
 def _normal_additive(noisy: Tensor, at: list[Tensor], radius: int, rng: torch.Generator) -> Tensor:
@@ -246,12 +266,38 @@ RULES: dict[str, Rule] = {
     "uniform_without_centre": lambda x, at, radius, rng: _pick(x, at, radius, rng, centre=False),
     "normal": _normal,
     "normal_additive": _normal_additive,
-    "normal_fitted": _normal_fitted,
-    "mean": _mean,
-    "median": _median,
+    **{name: _of_all(statistic) for name, statistic in STATISTICS.items()},
     "identity": lambda x, at, radius, rng: _own(x, at),
 }
 """Replacement rules of Noise2Void's code: (patches, positions, radius, rng) -> values of shape (K, C)."""
+OWN = ("normal_additive", "identity")  # of them, those made of the pixel itself
+
+
+def _beyond(noisy: Tensor, at: list[Tensor], mask: Tensor, radius: int, rule: str, rng: torch.Generator) -> Tensor:
+    """Replacements by a rule, from neighbours outside the mask alone; where that is nowhere, uniform noise."""
+    steps = mask.nonzero() - torch.tensor(mask.shape) // 2
+    offsets = outside = _offsets(mask.ndim, radius)[:0]
+    while not len(outside):  # a mask may cover the whole neighbourhood
+        offsets = _offsets(mask.ndim, radius)
+        outside = offsets[~(offsets[:, None] == steps).all(2).any(1)]
+        radius += 1
+    around = _neighbours(noisy, at, outside)
+    there = ~around[:, 0].isnan()
+    if rule in STATISTICS:
+        values = STATISTICS[rule](around, rng)
+    else:
+        far = (outside.to(noisy) * 2 / (radius - 1)).square().sum(1)  # in deviations of the rule `normal`
+        weights = there * (torch.exp(-far / 2) if rule == "normal" else torch.ones_like(far))
+        weights[~there.any(1)] = 1
+        drawn = torch.multinomial(weights, 1, generator=rng)
+        values = around.gather(2, drawn[:, None].expand(-1, around.shape[1], -1))[..., 0]
+    return torch.where(values.isnan(), _between_extremes(noisy, at[0], rng), values)
+
+
+def _between_extremes(noisy: Tensor, which: Tensor, rng: torch.Generator) -> Tensor:
+    """Uniform noise between the extremes of some patches, (K, C)."""
+    low, high = noisy.flatten(2).amin(2)[which], noisy.flatten(2).amax(2)[which]
+    return low + torch.rand((len(which), noisy.shape[1]), generator=rng, device=rng.device) * (high - low)
 
 
 def _blur_neighbours(hidden: Tensor, noisy: Tensor, at: list[Tensor], mask: Tensor, rng: torch.Generator) -> None:
