@@ -116,8 +116,8 @@ class Console:
         self.say(f"wrote {job.record['output']} ({job.record['seconds']:.1f} s)")
         if job.record.get("chosen", "") != "":
             self.say(f"  {job.record['reason']}")
-        for text in job.record["warnings"]:
-            self.say(f"  warning: {text}")
+        for found in job.record["warnings"]:
+            self.say(f"  warning: {found['sentence']}")
 
     def facts(self, record: dict[str, Any]) -> None:
         """Print facts as lines, or as JSON at the end."""

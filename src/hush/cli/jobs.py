@@ -16,6 +16,7 @@ from hush import __version__, io
 from hush.cli.files import Job, Options
 from hush.core import registry
 from hush.core.errors import HushError
+from hush.core.findings import as_findings
 from hush.core.image import Image
 from hush.datasets.synthetic import add_noise
 from hush.estimation.analyze import analyze
@@ -65,7 +66,7 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
         if spread is not None and result.std is not None and streamed is None:
             io.write(spread, result.std.with_meta(**WHAT), overwrite=options.overwrite)
         result.info.setdefault("reason", options.reason)
-        result.info["warnings"] = [*noisy.meta.get("warnings", []), *result.info["warnings"]]
+        result.info["warnings"] = [*as_findings(noisy.meta.get("warnings", [])), *result.info["warnings"]]
         _write_page(job, noisy, result, options, several)
     if out is None:
         io.write(job.target, result.image, overwrite=options.overwrite)

@@ -35,7 +35,18 @@ class WeightsError(HushError):
 
 
 class HushWarning(UserWarning):
-    """Something a user should know about a result that was made all the same."""
+    """Something a user should know about a result that was made all the same.
+
+    Attributes
+    ----------
+    code : str
+        Names its kind; see `hush.core.findings.Finding`.
+    figure : float or None
+        What was measured.
+    """
+
+    code: str = ""
+    figure: float | None = None
 
 
 def unknown(what: str, given: str, possible: Iterable[str], kind: type[HushError] = HushError) -> HushError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hush.core.findings import Finding
 from hush.noise import NoiseModel
 from hush.noise.gaussian import Gaussian
 from hush.noise.poisson_gaussian import PoissonGaussian
@@ -119,13 +120,18 @@ class NoiseReport:
     verdict : str
         One sentence.
     recommendation : dict
-        ``method`` (None for a clean image), ``settings``, ``reason``.
+        ``method`` (None for a clean image), ``settings``, ``code`` and ``reason``.
     """
 
     channels: tuple[ChannelNoise, ...]
     peak: float
     verdict: str
     recommendation: dict[str, Any]
+
+    @property
+    def reason(self) -> Finding:
+        """Why that method is recommended."""
+        return Finding(self.recommendation["code"], self.recommendation["reason"])
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values for JSON; ``channels`` only where there are several."""
@@ -149,7 +155,7 @@ def together(noises: Sequence[ChannelNoise]) -> NoiseModel:
     noisy = [noise for noise in noises if noise.model is not None]
     if not noisy:
         spans = [np.ptp([point[0] for point in noise.points]) if noise.points else 1.0 for noise in noises]
-        return Gaussian(1e-3 * float(max(*spans, 1e-6, 1e-6)))
+        return Gaussian(1e-3 * float(max(*spans, 1e-6)))
     special = [noise for noise in noisy if noise.kind in ("rician", "speckle")]
     if 2 * len(special) > len(noisy):
         kind = Rician if special[0].kind == "rician" else Speckle
@@ -197,18 +203,18 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
 
 
 def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:
-    """Suggest a method for noise like this: ``method``, ``settings``, ``reason``."""
+    """Suggest a method for noise like this: ``method``, ``settings``, ``code``, ``reason``."""
     one = max(channels, key=lambda channel: channel.level)
     if all(channel.kind == "none" and channel.impulse_fraction < MANY for channel in channels):
-        return {"method": None, "settings": {}, "reason": "there is no noise to remove"}
+        return {"method": None, "settings": {}, "code": "clean", "reason": "there is no noise to remove"}
     if one.kind != "none" and one.stripes:
         mask = one.mask or ("1x11" if "rows" in one.stripes else "11x1")
         why = f"stripes: a method that predicts a pixel from its neighbours must not see those under {mask}"
-        return {"method": "structn2v", "settings": {"mask": mask}, "reason": why}
+        return {"method": "structn2v", "settings": {"mask": mask}, "code": "stripes", "reason": why}
     if not one.white:
-        why = "neighbours share their noise: the network that comes with hush, told how much"
+        code, why = "correlated", "spatially correlated noise: the shipped network, which is given the correlation"
     elif one.gain > 0 and one.kind != "speckle":
-        why = "white noise that grows with brightness: stabilised, then the network that comes with hush"
+        code, why = "stabilised", "white noise that grows with brightness: stabilised, then the shipped network"
     else:
-        why = "white noise of one level: the network that comes with hush, told the level"
-    return {"method": "pretrained", "settings": {}, "reason": why}
+        code, why = "white", "white noise of one level: the shipped network, which is given the level"
+    return {"method": "pretrained", "settings": {}, "code": code, "reason": why}

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from hush.core import tiling
-from hush.core.color import LUMA
 from hush.core.device import available_memory
-from hush.core.errors import HushError
+from hush.core.findings import Finding
 from hush.core.image import Array, Image, Plane, cast
 from hush.core.missing import fill
-from hush.methods._base import Denoiser, warn
+from hush.methods._base import Denoiser, Strength, warn
 
 
 def mean_over_symmetries(
@@ -54,9 +53,6 @@ def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:
     return (side,) * ndim
 
 
-Mix = Callable[[Array, Array], Array]  # noisy and denoised -> what is given
-
-
 @dataclass(frozen=True)
 class Work:
     """What is done to the planes of one channel.
@@ -85,6 +81,7 @@ def apply(
     image: Image,
     works: Sequence[Work | None],
     settings: Denoiser,
+    strength: Strength,
     out: Array | None,
     info: dict[str, Any],
     done: Callable[[int, int], None] | None = None,
@@ -99,7 +96,9 @@ def apply(
     works : sequence of Work or None
         One a channel; None gives the channel back unchanged.
     settings : Denoiser
-        Its ``ndim``, ``joint_channels`` and strengths are used.
+        Its ``ndim`` and ``joint_channels`` are used.
+    strength : Strength
+        Share of the noise that is removed.
     out : array or None
         Writable, of the image's shape; its dtype may differ (float32 for ``--float``).
     info : dict
@@ -114,14 +113,23 @@ def apply(
     Image
         With `out`, or a new array of the image's dtype, as its data.
     """
-    mix = _mix(settings, image)
+    strength.check(image)
     clean = np.empty(image.data.shape, image.data.dtype) if out is None else out
     if image.alpha and "S" in image.axes:  # opacity is no brightness: no method touches it
         clean[image.colour(-1)] = image.data[image.colour(-1)]
     if image.data.dtype.kind == "b" and clean.dtype.kind == "b":
-        warn(info, "the image has only two values: the result is cut at one half (--float keeps the fractions)")
+        warn(
+            info,
+            Finding(
+                "two-valued",
+                "The image has only two values: the result is cut at one half (--float keeps the fractions).",
+            ),
+        )
     if 1 in (image.sizes["Y"], image.sizes["X"]) and image.data.size > 1:
-        warn(info, "the image is one pixel thin: there is little to tell signal from noise, look at it with care")
+        warn(
+            info,
+            Finding("one-pixel-thin", "The image is one pixel thin: little tells signal from noise; look with care."),
+        )
     planes = list(image.planes(settings.ndim, settings.joint_channels))
     plans = [_plan(plane.view(image.data).shape[1:], works[plane.channel]) for plane in planes]
     total, count = sum(map(len, plans)), 0
@@ -134,28 +142,10 @@ def apply(
 
     for plane, plan in zip(planes, plans, strict=True):
         if works[plane.channel] is None:
-            what = f"channel {plane.channel}" if len(works) > 1 else "the image"
-            warn(info, f"{what} is constant: it is given back unchanged")
-        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), mix, info, ticked)
+            what = f"Channel {plane.channel}" if len(works) > 1 else "The image"
+            warn(info, Finding("constant", f"{what} is constant: it comes back unchanged.", plane.channel))
+        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), strength, info, ticked)
     return replace(image, data=clean)
-
-
-def _mix(settings: Denoiser, image: Image) -> Mix:
-    """How much of what was removed stays away: of everything, or of brightness and colours apart."""
-    apart = (settings.strength_luma, settings.strength_chroma)
-    if apart == (None, None):
-        strength = settings.strength
-        return lambda noisy, clean: clean if strength == 1 else noisy + strength * (clean - noisy)
-    if image.samples() != 3:
-        raise HushError("the strengths of luma and chroma are for colour images (RGB); --strength is for all")
-    luma, chroma = (settings.strength if value is None else value for value in apart)
-
-    def mixed(noisy: Array, clean: Array) -> Array:
-        away = clean - noisy  # (3, [Z,] Y, X)
-        bright = np.tensordot(LUMA, away, 1)
-        return noisy + luma * bright + chroma * (away - bright)
-
-    return mixed
 
 
 def _plan(shape: Sequence[int], work: Work | None) -> list[tiling.Tile]:
@@ -168,7 +158,7 @@ def _one_plane(
     plan: Sequence[tiling.Tile],
     noisy: Array,
     results: tuple[Array, Array | None],
-    mix: Mix,
+    strength: Strength,
     info: dict[str, Any],
     ticked: Callable[[], None],
 ) -> None:
@@ -182,14 +172,15 @@ def _one_plane(
         return
     filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
     if valid is not None:
-        warn(info, f"{valid.size - np.count_nonzero(valid)} pixels are NaN or infinite: they stay so")
+        count = int(valid.size - np.count_nonzero(valid))
+        warn(info, Finding("missing-pixels", f"{count} pixels are NaN or infinite: they stay so.", count))
 
     def function(piece: Array, region: tiling.Region) -> Any:
         piece = np.asarray(piece)
         original = piece if valid is None else source[(slice(None), *region)]
         made = work.function(piece)
         result, *more = made if isinstance(made, tuple) else (made,)
-        result = cast(mix(original, result), clean.dtype)
+        result = cast(strength.mix(original, result), clean.dtype)
         if valid is not None:
             result = np.where(np.isfinite(original), result, original)
         if spread is None:

@@ -16,13 +16,57 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hush import __version__
+from hush.core.color import LUMA
 from hush.core.device import peak_memory_mb
-from hush.core.errors import HushError, HushWarning, unknown
+from hush.core.errors import SettingError, unknown
+from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
+from hush.estimation.report import NoiseReport
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
-STRENGTHS = ("strength", "strength_luma", "strength_chroma")  # shares of the noise that are removed
+STRENGTHS = ("strength", "strength_luma", "strength_chroma")
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Share of the noise that is removed: of everything, or of a colour image's brightness and colours apart.
+
+    Attributes
+    ----------
+    all : float
+        0 (nothing is removed) to 1.
+    luma, chroma : float or None
+        None: as `all`.
+    """
+
+    all: float = 1.0
+    luma: float | None = None
+    chroma: float | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether all of the noise is removed."""
+        return all(share in (None, 1) for share in (self.all, self.luma, self.chroma))
+
+    @property
+    def grey(self) -> Strength:
+        """The strength for an image that has brightness only."""
+        return Strength(self.all if self.luma is None else self.luma)
+
+    def mix(self, noisy: Array, clean: Array) -> Array:
+        """Return denoised values (C, [Z,] Y, X) with the share of the noise that is to stay."""
+        if self.luma is None and self.chroma is None:
+            return clean if self.all == 1 else noisy + self.all * (clean - noisy)
+        luma, chroma = (self.all if share is None else share for share in (self.luma, self.chroma))
+        away = clean - noisy
+        bright = np.tensordot(LUMA, away, 1)
+        return noisy + luma * bright + chroma * (away - bright)
+
+    def check(self, image: Image) -> None:
+        """Refuse strengths of colours for an image that has none."""
+        if (self.luma is not None or self.chroma is not None) and image.samples() != 3:
+            raise SettingError("the strengths of luma and chroma are for colour images (RGB); --strength is for all")
 
 
 @dataclass
@@ -79,7 +123,7 @@ class Denoiser:
         """Refuse a setting that there is not, as the command line does."""
         for name in settings:
             if name not in cls.settings_of():
-                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of())
+                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of(), SettingError)
         return super().__new__(cls)
 
     @classmethod
@@ -93,7 +137,7 @@ class Denoiser:
 
         Raises
         ------
-        HushError
+        SettingError
             For an unknown name (with "did you mean") or a value of the wrong type.
         """
         hints = typing.get_type_hints(cls)
@@ -101,9 +145,9 @@ class Denoiser:
             name, equals, text = pair.partition("=")
             name = name.strip().replace("-", "_")
             if not equals:
-                raise HushError(f"--set takes name=value, and was given {pair!r}")
+                raise SettingError(f"--set takes name=value, and was given {pair!r}")
             if name not in cls.settings_of():
-                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of())
+                raise unknown(f"setting of {cls.__name__}", name, cls.settings_of(), SettingError)
             known[name] = parse(name, text.strip(), hints[name])
         return cls(**known)
 
@@ -113,9 +157,43 @@ class Denoiser:
         return {name: getattr(self, name) for name in self.settings_of()}
 
     @property
+    def own_strength(self) -> Strength:
+        """The strength that its settings say."""
+        return Strength(self.strength, self.strength_luma, self.strength_chroma)
+
+    @property
     def uncertain(self) -> bool:
         """Whether it gives a standard deviation a pixel."""
         return False
+
+    @property
+    def blind(self) -> bool:
+        """Whether it is given nothing about the noise."""
+        return False
+
+    @property
+    def level_factors(self) -> Sequence[float]:
+        """Multiples of the estimated noise level that it uses, one a channel; empty for a method that chooses none."""
+        return ()
+
+    @property
+    def self_consistent(self) -> Sequence[float]:
+        """Multiples of that level at which its estimate explains the residual; empty where that is not known."""
+        return ()
+
+    @property
+    def weights_used(self) -> str:
+        """Name of the shipped weights that it took; empty for a method that takes none."""
+        return ""
+
+    @property
+    def label(self) -> str:
+        """Its name, or that of the weights that were asked for."""
+        return self.method
+
+    def use(self, report: NoiseReport) -> Self:
+        """Take the noise from an analysis that was made before, where a method would make one; returns self."""
+        return self
 
     @property
     def method(self) -> str:
@@ -127,7 +205,7 @@ class Denoiser:
 
         Raises
         ------
-        HushError
+        SettingError
             Naming the setting, its value, and what is possible.
         """
         hints = typing.get_type_hints(type(self))
@@ -161,7 +239,12 @@ class Denoiser:
         return self.run(image, out).image
 
     def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+        self,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
     ) -> Result:
         """Denoise and say everything about it; a method answers this one.
 
@@ -174,7 +257,9 @@ class Denoiser:
         done : callable, optional
             (tile, tiles) after every tile.
         std : array of float32, optional
-            Writable, of the image's shape: for the standard deviation a pixel, where the method is `uncertain`.
+            Writable, of the image's shape: for the per-pixel standard deviation, where the method is `uncertain`.
+        strength : Strength, optional
+            Instead of the settings' own.
         """
         raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
 
@@ -212,7 +297,7 @@ def untouched(model: Denoiser, noisy: Image, out: Array | None = None, std: Arra
         "loss": [],
     }
     if noisy.data.size and (np.asarray(noisy.data) == np.asarray(noisy.data).flat[0]).all():
-        warn(info, "the image is constant: it is given back unchanged")
+        warn(info, Finding("constant", "The image is constant: it comes back unchanged."))
     note = {"version": __version__, "method": model.method}
     return Result(dataclasses.replace(noisy, data=clean), spread_of(noisy, std, note), info)
 
@@ -253,9 +338,9 @@ def _wanted(hint: Any) -> str:
 
 
 def demand(true: bool, name: str, value: Any, possible: str) -> None:
-    """Raise a HushError that names a setting, its value and what is possible, unless `true`."""
+    """Raise a SettingError that names a setting, its value and what is possible, unless `true`."""
     if not true:
-        raise HushError(f"setting {name} cannot be {value!r}; possible: {possible}")
+        raise SettingError(f"setting {name} cannot be {value!r}; possible: {possible}")
 
 
 def parse(name: str, text: str, hint: Any) -> Any:
@@ -274,7 +359,7 @@ def parse(name: str, text: str, hint: Any) -> Any:
         if typing.get_origin(option) is typing.Literal:
             if text in typing.get_args(option):
                 return text
-            raise HushError(f"setting {name} cannot be {text!r}; possible: {', '.join(typing.get_args(option))}")
+            raise SettingError(f"setting {name} cannot be {text!r}; possible: {', '.join(typing.get_args(option))}")
         if option is bool and text.lower() in words:
             return words[text.lower()]
         if option in (int, float) and _is_number(text, option):
@@ -284,7 +369,7 @@ def parse(name: str, text: str, hint: Any) -> Any:
         if typing.get_origin(option) is not None and text[:1] in "[(":
             return json.loads(text)
     wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
-    raise HushError(f"setting {name} takes {wanted}, and was given {text!r}")
+    raise SettingError(f"setting {name} takes {wanted}, and was given {text!r}")
 
 
 def _is_number(text: str, kind: Callable[[str], Any]) -> bool:
@@ -302,8 +387,8 @@ def as_images(images: Images) -> list[Image]:
     return [as_image(item) for item in images]
 
 
-def warn(info: Mapping[str, Any], text: str) -> None:
+def warn(info: Mapping[str, Any], found: Finding) -> None:
     """Note a warning in a result's info and raise it as a HushWarning, once."""
-    if text not in info["warnings"]:
-        info["warnings"].append(text)
-        warnings.warn(text, HushWarning, stacklevel=3)
+    if found.as_dict() not in info["warnings"]:
+        info["warnings"].append(found.as_dict())
+        warnings.warn(found.warning(), stacklevel=3)

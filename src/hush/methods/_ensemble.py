@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image, as_image, cast
-from hush.methods._base import STRENGTHS, Denoiser, Report, Result, warn
+from hush.methods._base import Denoiser, Report, Result, Strength, warn
 from hush.quality.risk import Risk, Stein
 
 OTHERS = 0.1  # share of every other method before anything is known: development images have 0 to 0.3
@@ -75,10 +76,25 @@ class Blend(Denoiser):
     @property
     def method(self) -> str:
         """The names of the methods, or of the weights that were named."""
-        return " + ".join(getattr(model, "weights", None) or model.method for model in self.models)
+        return " + ".join(model.label for model in self.models)
+
+    @property
+    def blind(self) -> bool:
+        """As the first method."""
+        return self.models[0].blind
+
+    @property
+    def level_factors(self) -> Sequence[float]:
+        """Those of the first method."""
+        return self.models[0].level_factors
 
     def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+        self,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
     ) -> Result:
         """Denoise with each method in float32, and convert their mean once."""
         noisy = as_image(image)
@@ -93,9 +109,7 @@ class Blend(Denoiser):
             view = replace(noisy, data=np.asarray(noisy.data[cut], np.float32))
             mean = np.zeros(view.data.shape, np.float32)
             for turn, (model, share) in enumerate(zip(self.models, self.shares, strict=True)):
-                for name in STRENGTHS:
-                    setattr(model, name, getattr(self, name))
-                result = model.run(view)
+                result = model.run(view, strength=strength or self.own_strength)
                 mean += np.float32(share) * result.image.data
                 infos.append(result.info)
                 if done is not None:
@@ -104,13 +118,13 @@ class Blend(Denoiser):
         if noisy.alpha and "S" in noisy.axes:
             clean[noisy.colour(-1)] = noisy.data[noisy.colour(-1)]
         info = infos[0] | {"warnings": [], "seconds": round(sum(one["seconds"] for one in infos), 3)}
-        for text in dict.fromkeys(text for one in infos for text in one["warnings"]):
-            warn(info, text)
+        for found in (found for one in infos for found in one["warnings"]):
+            warn(info, Finding(**found))
         return Result(replace(noisy, data=clean), None, info)
 
 
-def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
-    """Return what is surely better than the first of several methods, or it; and why, if another was taken.
+def choose(tried: Sequence[Candidate]) -> tuple[Candidate, Finding | None, list[Decision]]:
+    """Return what is surely better than the first of several methods, or it; why, if it is another; and the decisions.
 
     One method takes its place if its risk is lower by two standard errors; none that is `flattered`. Then all are
     weighed: means of methods that err in different ways err less than each, what is flattered with its usual share at
@@ -121,26 +135,37 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, str | None]:
     tried : sequence of Candidate
         The usual one first.
     """
-    best, reason = tried[0], None
+    best, reason, decisions = tried[0], None, []
     for one in tried[1:]:
-        if one.trial.risk.below(best.trial.risk) and not one.flattered:
+        decisions.append(_surely_better(one, best))
+        if decisions[-1].passed:
             best = one
     if best is not tried[0]:
-        reason = f"{best.trial.name}, {_against(best.trial, tried[0].trial)}"
+        sentence = f"{best.trial.name}, {_against(best.trial, tried[0].trial)}"
+        reason = Finding("lower-risk", sentence, best.trial.risk.value)
     most = FAR * abs(best.trial.risk.value)
     others = [one for one in tried if one is not best and one.trial.risk.value <= most]
     known = [one for one in (best, *others) if one.stein is not None]
     if best.stein is None or len(known) < 2:
-        return best, reason
+        return best, reason, decisions
     mean = _mean_of(known)
     if mean is None or mean.stein is None:
-        return best, reason
+        return best, reason, decisions
     gain = mean.stein.less(best.stein)
-    if gain.value > -2 * gain.error:
-        return best, reason
+    decisions.append(Decision.at_most("risk-of-mean", gain.value, -2 * gain.error))
+    if not decisions[-1].passed:
+        return best, reason, decisions
     shares = mean.trial.settings["shares"]
     words = " and ".join(f"{share:.0%} {name}" for name, share in shares.items())
-    return mean, f"the mean of {words}, {_against(mean.trial, best.trial)}"
+    sentence = f"the mean of {words}, {_against(mean.trial, best.trial)}"
+    return mean, Finding("mean-of-methods", sentence, mean.trial.risk.value), decisions
+
+
+def _surely_better(one: Candidate, best: Candidate) -> Decision:
+    """Whether a method's risk is lower by two standard errors of the difference."""
+    risk, other = one.trial.risk, best.trial.risk
+    limit = other.value - 2 * float(np.hypot(risk.error, other.error))
+    return Decision(f"risk-{one.trial.name}", risk.value, limit, risk.below(other) and not one.flattered)
 
 
 def _against(better: Trial, worse: Trial) -> str:

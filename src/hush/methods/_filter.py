@@ -14,9 +14,9 @@ from hush.core.device import cores, peak_memory_mb
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
-from hush.estimation.report import ChannelNoise
+from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.methods._apply import Work, apply
-from hush.methods._base import Images, Report, Result, as_images, demand, spread_of
+from hush.methods._base import Images, Report, Result, Strength, as_images, demand, spread_of
 from hush.methods._noise_aware import Seeing
 from hush.quality import risk
 from hush.vst.stabilizer import Stabiliser
@@ -95,17 +95,22 @@ class Classical(Seeing):
         given = as_images(images)
         if not given:
             raise HushError("there is no image to look at")
-        noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
-        self.report_ = type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(given[0])
+        self.report_ = self._report or self._analysed(given[0])
         image = self.seen(given[0])
         self.ready(image)
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
 
+    def _analysed(self, image: Image) -> NoiseReport:
+        noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
+        return type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(image)
+
     def ready(self, image: Image) -> None:
         """Do what a method does once the noise is known: nothing, for most."""
 
-    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
+    def run_seen(
+        self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
         """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
         self.check()
         if not hasattr(self, "report_"):
@@ -117,7 +122,7 @@ class Classical(Seeing):
         info: dict[str, Any] = {"warnings": []}
         std = std if self.uncertain else None
         works = [self._work(image, number, std is not None) for number in range(len(self.values_))]
-        clean = apply(image, works, self, out, info, done, std)
+        clean = apply(image, works, self, strength, out, info, done, std)
         info |= {
             "method": self.method,
             "settings": self.settings | ({self.parameter: self.values_[0]} if self.parameter else {}),

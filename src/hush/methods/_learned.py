@@ -19,7 +19,7 @@ from hush.core.device import body_precision, device_of, memory_format, peak_memo
 from hush.core.errors import HushError, unknown
 from hush.core.image import Array, Image, as_image
 from hush.methods._apply import Work, apply, mean_over_symmetries, tile_side
-from hush.methods._base import STRENGTHS, Denoiser, Images, Report, Result, as_images, demand, spread_of
+from hush.methods._base import STRENGTHS, Denoiser, Images, Report, Result, Strength, as_images, demand, spread_of
 from hush.nets._parts import pad_end
 from hush.noise import Noise, parse
 from hush.training.checkpoint import Checkpoint, digest
@@ -104,7 +104,12 @@ class Trained(Denoiser):
     # Applying --------------------------------------------------------------------------------
 
     def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+        self,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
     ) -> Result:
         """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
         self.check()
@@ -117,7 +122,7 @@ class Trained(Denoiser):
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
         works = [self._work(noisy, network) for network in range(len(self.nets_))]
-        clean = apply(noisy, works, self, out, info, done, std)
+        clean = apply(noisy, works, self, strength or self.own_strength, out, info, done, std)
         info |= self._info(noisy, time.perf_counter() - begun)
         note = {"version": __version__, "method": self.method}
         return Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)

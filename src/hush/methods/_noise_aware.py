@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from hush import io
 from hush.core.image import Array, Image, as_image
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
-from hush.methods._base import STRENGTHS, Denoiser, Report, Result
+from hush.methods._base import Denoiser, Report, Result, Strength
 from hush.noise import parse
 
 
@@ -39,11 +37,18 @@ class Knowing(Denoiser):
     read_noise: float | None = None
     dark: str | None = None
 
+    _report: NoiseReport | None = field(default=None, init=False, repr=False)
+
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
         super().check()
         if self.noise is not None:
             parse(self.noise)
+
+    def use(self, report: NoiseReport) -> Self:
+        """Take the noise from an analysis that was made before; returns self."""
+        self._report = report
+        return self
 
     def seen(self, image: Image) -> Image:
         """Return an image as the method is shown it: without the pattern of the dark picture, as bright as before."""
@@ -70,25 +75,31 @@ class Seeing(Knowing):
         """Return an image as the method is shown it."""
         return one_colour(super().seen(image))
 
-    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
+    def run_seen(
+        self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
         """Denoise an image as it is seen; see `hush.methods._base.Denoiser.run`."""
         raise TypeError(f"{type(self).__name__} has no run_seen")
 
     def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+        self,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
     ) -> Result:
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         noisy = as_image(image)
-        seen = self.seen(noisy)
+        seen, strength = self.seen(noisy), strength or self.own_strength
         if seen is noisy:
-            return self.run_seen(noisy, out, done, std)
+            return self.run_seen(noisy, out, done, std, strength)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         if seen.axes == noisy.axes:
-            result = self.run_seen(seen, clean, done, std)
+            result = self.run_seen(seen, clean, done, std, strength)
             return replace(result, image=replace(result.image, data=clean))
         first, *others = (noisy.colour(number) for number in range(noisy.samples()))
-        with self._grey():
-            result = self.run_seen(seen, clean[first], done, None if std is None else std[first])
+        result = self.run_seen(seen, clean[first], done, None if std is None else std[first], strength.grey)
         for array in [clean] if std is None else [clean, std]:
             for other in others:
                 array[other] = array[first]
@@ -97,19 +108,6 @@ class Seeing(Knowing):
         spread = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
         coloured = replace(noisy, data=clean, meta=result.image.meta)
         return Result(coloured, spread, result.info | {"axes": noisy.axes})
-
-    @contextmanager
-    def _grey(self) -> Iterator[None]:
-        """Of grey images only brightness is denoised: its strength is that of all."""
-        said: dict[str, Any] = {name: getattr(self, name) for name in STRENGTHS}
-        if self.strength_luma is not None:
-            self.strength = self.strength_luma
-        self.strength_luma = self.strength_chroma = None
-        try:
-            yield
-        finally:
-            for name, value in said.items():
-                setattr(self, name, value)
 
 
 def one_colour(image: Image) -> Image:

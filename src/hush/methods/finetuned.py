@@ -16,7 +16,7 @@ from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.estimation.report import ChannelNoise
-from hush.methods._base import Images, Report, Result, as_images, demand
+from hush.methods._base import Images, Report, Result, Strength, as_images, demand
 from hush.methods._budget import BATCH, STEPS
 from hush.methods.pretrained import Pretrained
 from hush.pretrained import weights
@@ -177,9 +177,11 @@ class Finetuned(Pretrained):
             planes = planes.take(order[::-1] if rng.random() < 0.5 else order, axis)
         return planes
 
-    def run_seen(self, image: Image, out: Array | None, done: Report | None, std: Array | None) -> Result:
+    def run_seen(
+        self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
         """Denoise an image; ``info`` says how many steps were trained."""
-        result = super().run_seen(image, out, done, std)
+        result = super().run_seen(image, out, done, std, strength)
         return replace(result, info=result.info | {"steps": getattr(self, "trained_", 0)})
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hush.core.image import Array, Image, as_image, cast
-from hush.methods._base import Report, Result
+from hush.methods._base import Report, Result, Strength
 from hush.methods._learned import NetDenoiser
 from hush.training.masking import error_everywhere
 from hush.training.patches import Batch
@@ -48,13 +48,18 @@ class Noise2Noise(NetDenoiser):
         return error_everywhere(net(batch.noisy), batch.target, batch.valid)
 
     def run(
-        self, image: Image | Array, out: Array | None = None, done: Report | None = None, std: Array | None = None
+        self,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
     ) -> Result:
         """Denoise an image; with `average_frames` all frames of T together."""
         noisy = as_image(image)
         if not self.average_frames or noisy.sizes.get("T", 1) < 2:
-            return super().run(noisy, out, done, std)
-        result = super().run(noisy, np.empty(noisy.data.shape, np.float32), done)
+            return super().run(noisy, out, done, std, strength)
+        result = super().run(noisy, np.empty(noisy.data.shape, np.float32), done, None, strength)
         axis = noisy.axes.index("T")
         mean = np.broadcast_to(result.image.data.mean(axis, keepdims=True), noisy.data.shape)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out

@@ -134,6 +134,26 @@ class Pretrained(Classical):
         return self.weights is not None and weights.card(self.weights).blind
 
     @property
+    def level_factors(self) -> Sequence[float]:
+        """Multiples of the estimated noise level that the network is given."""
+        return self.values_
+
+    @property
+    def self_consistent(self) -> Sequence[float]:
+        """Multiples of that level at which the network's estimate explains the residual."""
+        return self.own_
+
+    @property
+    def weights_used(self) -> str:
+        """Name of the weights."""
+        return self.taken_
+
+    @property
+    def label(self) -> str:
+        """The weights that were asked for, or the method's name."""
+        return self.weights or self.method
+
+    @property
     def uncertain(self) -> bool:
         """Whether it gives a standard deviation a pixel: not where it is told no level."""
         return not self.blind

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hush.core.findings import Finding
 from hush.core.image import Array, Image
 from hush.estimation.level import FLAT
 from hush.estimation.report import NoiseReport
@@ -26,23 +27,24 @@ LESS = 0.75  # of the level found: where the network sees less, and nearly nothi
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 
-def texture(report: NoiseReport, own: Sequence[float]) -> str:
-    """Say why what was found is likely texture: nearly nothing is flat, neighbours share it, the network sees far less.
+def texture(report: NoiseReport, own: Sequence[float]) -> Finding | None:
+    """Say why what was found is likely texture: little is flat, it is correlated, and the network finds far less noise.
 
     Parameters
     ----------
     report : NoiseReport
         What noise was found.
     own : sequence of float
-        Multiples of its level at which the network is at peace with itself.
+        Multiples of its level at which the network is self-consistent.
     """
     said = any(channel.said or channel.white or channel.flat >= FLAT for channel in report.channels)
     if said or not own or max(own) >= LESS:
-        return ""
-    return f"it stays as it is; the network sees {max(own):.2g} times as much; if it is noise, say --noise"
+        return None
+    sentence = f"it stays as it is; the network finds {max(own):.2g} times as much; if it is noise, give --noise"
+    return Finding("texture", sentence, max(own))
 
 
-def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[str]:
+def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[Finding]:
     """Say what speaks against a result: what was removed is not the noise alone, or brightness moved.
 
     Parameters
@@ -72,10 +74,10 @@ def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) 
     # where blocks differ by little but their noise, a line through them says nothing; noise itself makes it flatter
     structure = _structure(before / spread)
     if structure > TELLING and abs(found["slope"] - 1 + 1 / structure) > SLOPE:
-        said.append(f"contrast was changed: bright against dark is {found['slope']:.2f} of what it was")
+        said.append(_found("contrast-changed", found["slope"], "The contrast is {:.2f} of what it was."))
     shift = float(np.mean((before - after) / spread))
     if abs(shift) > OFFSET:
-        said.append(f"brightness was moved by {-shift:+.2f} standard deviations of the noise")
+        said.append(_found("brightness-changed", -shift, "The mean moved by {:+.2f} standard deviations of the noise."))
     return said
 
 
@@ -84,24 +86,38 @@ def _flat(_: Stabiliser, plane: Array) -> Array:
     return np.zeros(plane.shape, bool) if area is None else area
 
 
-def _shape(rest: Array, flat: float) -> list[str]:
-    """Whether what was removed, (planes, Y, X) in deviations of white noise, is that noise; a share of it is flat."""
+def _found(code: str, figure: float, sentence: str) -> Finding:
+    return Finding(code, sentence.format(figure), float(figure))
+
+
+def _shape(rest: Array, flat: float) -> list[Finding]:
+    """Whether the residual (planes, Y, X), in standard deviations of white noise, is that; a share of it is flat."""
     said = []
     power = float(np.mean(rest**2)) / (1 - flat)
     white = risk.residual(rest, np.zeros_like(rest))["whiteness"]
     if white > SHARED:
-        said.append(f"neighbours share what was removed (correlation {white:.2f}): fine detail may be lost")
+        said.append(
+            _found(
+                "residual-correlated", white, "The residual is spatially correlated ({:.2f}): fine detail may be lost."
+            )
+        )
     if white < KEPT:
-        said.append(f"what was removed alternates (correlation {white:.2f}): part of the noise has stayed")
+        said.append(
+            _found("residual-alternates", white, "The residual alternates ({:.2f}): part of the noise is left.")
+        )
     if power < LITTLE:
-        said.append(f"only {power:.0%} of the noise's power was removed: part of the noise has stayed")
+        said.append(_found("power-low", power, "Only {:.0%} of the noise's power was removed: part of it is left."))
     if power > MUCH:
-        said.append(f"{power:.1f} times the noise's power was removed: detail may be lost")
+        said.append(_found("power-high", power, "{:.1f} times the noise's power was removed: detail may be lost."))
     structure = _structure(rest)
     if structure > STRUCTURE:
-        said.append(f"structure is left in what was removed ({structure:.1f} times what noise alone would show)")
-    if _pattern(rest) > PATTERN:
-        said.append("a pattern that repeats was removed with the noise: if it is of the image, try --effort balanced")
+        said.append(
+            _found("residual-structure", structure, "The residual has structure ({:.1f} times that of noise alone).")
+        )
+    pattern = _pattern(rest)
+    if pattern > PATTERN:
+        sentence = "A periodic pattern was removed (peak {:.0f}): if it is part of the image, try --effort balanced."
+        said.append(_found("residual-periodic", pattern, sentence))
     return said
 
 
