@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from hush import io
+from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.io import _tiff_tags
 
@@ -335,3 +336,68 @@ def test_the_pixel_size_of_the_microscope_counts(
     changed = Image(image.data, "YX", {"X": 3.0, "Y": 3.0}, "nm", image.meta)
     io.write(tmp_path / "c.tif", changed)
     assert dict(io.read(tmp_path / "c.tif").scale) == {"X": 3.0, "Y": 3.0}
+
+
+# -- what cannot be written is known before the work ---------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [3, 999, 65535])
+@pytest.mark.parametrize("samples", [2, 3])
+def test_extra_samples_of_unknown_kinds(tmp_path: Path, kind: int, samples: int) -> None:
+    pixels = np.random.default_rng(7).integers(0, 200, (8, 9, samples)).astype(np.uint8)
+    tags = picture(9, 8, samples) | {262: (3, 1), 338: (3, (0, kind)[-samples + 1 :])}
+    image, target = again(make(tmp_path / "a.tif", pixels.tobytes(), tags))
+    assert any(str(kind) in text for text in image.meta["warnings"])
+    assert not image.alpha
+    with tifffile.TiffFile(target) as tif:
+        assert tif.pages.first.extrasamples == (0,) * (samples - 1)
+    np.testing.assert_array_equal(tifffile.imread(target), pixels)
+
+
+@pytest.mark.parametrize("shape", [(20, 24, 1), (2, 20, 24, 1)])
+@pytest.mark.parametrize("dtype", ["?", "u1", "u2", "f4"])
+def test_a_single_sample_is_grey(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    image = Image(np.random.default_rng(8).integers(0, 2, shape).astype(dtype), "ZYXS"[4 - len(shape) :])
+    io.write(tmp_path / "a.tif", image)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), image.data[..., 0])
+    with io.create(tmp_path / "b.tif", image) as out:
+        if out is not None:
+            out[...] = image.data
+            assert out.shape == image.data.shape
+
+
+@pytest.mark.parametrize("dtype", ["u8", "i8"])
+def test_numbers_without_a_predictor(tmp_path: Path, dtype: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype("u4"), compression="zlib", predictor=True)
+    image = io.read(tmp_path / "a.tif")
+    io.write(tmp_path / "b.tif", Image(image.data.astype(dtype), "YX", meta=image.meta))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), GREY)
+
+
+IMPOSSIBLE = [
+    ("a.png", "f4", "YX", (20, 24)), ("a.jpg", "u2", "YX", (20, 24)), ("a.bmp", "u2", "YX", (20, 24)),
+    ("a.png", "u1", "ZYX", (3, 20, 24)), ("a.png", "u1", "YXS", (20, 24, 5)), ("a.jpg", "u1", "YX", (3, 70000)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "dtype", "axes", "shape"), IMPOSSIBLE)
+def test_what_a_format_cannot_hold_is_known_before(
+    tmp_path: Path, name: str, dtype: str, axes: str, shape: tuple[int, ...]
+) -> None:
+    like = Image(np.broadcast_to(np.zeros((), dtype), shape), axes)
+    with pytest.raises(HushError):
+        io.check_output(tmp_path / name, like=like)
+    with pytest.raises(HushError), io.create(tmp_path / name, like):
+        pytest.fail("the work began")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["n2v", "gaussian"])
+def test_a_command_refuses_before_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    from hush.cli import jobs, main
+
+    tifffile.imwrite(tmp_path / "a.tif", GREY.astype(np.float32))
+    monkeypatch.setattr(jobs, "fit_jobs", lambda *_: pytest.fail("the work began"))
+    argv = ["denoise", str(tmp_path / "a.tif"), "-o", str(tmp_path / "b.png"), "--method", method, "-q"]
+    assert main(argv) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]

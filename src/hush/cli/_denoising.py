@@ -51,7 +51,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
     planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
     check_pages(planned, options)
     pair(planned, targets, denoiser)
-    opened = files.open_images(planned, options)
+    opened = files.open_images(planned, options, results=True)
     console.plan(opened, denoiser, each)
     for group in [[job] for job in opened] if each or denoiser.scope == "image" else [opened] if opened else []:
         partial = files.partial_of(group)
@@ -120,7 +120,7 @@ def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: b
         raise HushError(f"the model's method {denoiser.method} gives no uncertainty; possible: one trained by ssdn")
     for job in planned:
         with console.attempt([job], len(planned) > 1):
-            files.open_images([job], options)
+            files.open_images([job], options, results=True)
             console.plan([job], denoiser, False)
             finish([job], planned, denoiser, options, console)
     return console.close(planned)

@@ -166,8 +166,10 @@ def check_model_output(path: Path, overwrite: bool) -> None:
         raise HushError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def open_images(jobs: Sequence[Job], options: Options) -> list[Job]:
+def open_images(jobs: Sequence[Job], options: Options, *, results: bool = False) -> list[Job]:
     """Read what can be read; of several files a bad one is recorded and left out.
+
+    With `results`, a file whose result its target's format cannot hold is bad as well.
 
     Raises
     ------
@@ -178,6 +180,10 @@ def open_images(jobs: Sequence[Job], options: Options) -> list[Job]:
     for job in jobs:
         try:
             image = open_image(job.source, options)
+            if results:
+                dtype = np.dtype(np.float32) if options.as_float else image.data.dtype
+                like = replace(image, data=np.broadcast_to(np.zeros((), dtype), image.data.shape))
+                io.check_output(job.target, overwrite=options.overwrite, like=like)
             if not isinstance(_base(image.data), np.memmap):
                 held += image.data.nbytes
                 image = image if held < limit else _spill(image)

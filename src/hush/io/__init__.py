@@ -6,10 +6,14 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from hush.core import registry
 from hush.core.errors import HushError, HushWarning, unknown
@@ -131,6 +135,8 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
             array = module.create(temporary, like) if hasattr(module, "create") else None
             if array is not None:
                 _reserve(temporary)
+            else:
+                _try_edges(path, like)
         yield array
         if array is not None:
             with _plain_errors(path):
@@ -138,7 +144,14 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
                 _publish(temporary, target)
 
 
-def check_output(path: PathLike, *, overwrite: bool = False, inputs: Iterable[PathLike] = (), nbytes: int = 0) -> None:
+def check_output(
+    path: PathLike,
+    *,
+    overwrite: bool = False,
+    inputs: Iterable[PathLike] = (),
+    nbytes: int = 0,
+    like: Image | None = None,
+) -> None:
     """Find out before the work whether its result can be written; makes missing folders.
 
     Parameters
@@ -151,6 +164,8 @@ def check_output(path: PathLike, *, overwrite: bool = False, inputs: Iterable[Pa
         Files that are read meanwhile and therefore never written to.
     nbytes : int
         How much free space is needed; 0 when not known.
+    like : Image, optional
+        Shape, dtype and metadata of the result: whether the format holds it.
 
     Raises
     ------
@@ -182,6 +197,19 @@ def check_output(path: PathLike, *, overwrite: bool = False, inputs: Iterable[Pa
             f"{path} needs {nbytes / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free; "
             "make room or give another folder"
         )
+    if like is not None:
+        with _plain_errors(path):
+            _try_edges(path, like)
+
+
+def _try_edges(path: Path, like: Image) -> None:
+    """Write the first rows and columns, empty, to nowhere: what the format cannot hold it says now."""
+    module, few = registry.get("io", _format_of_suffix(path)), slice(0, 16)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when the result is written
+        for edge in (like.crop(few, slice(None)), like.crop(slice(None), few)):
+            empty = replace(edge, data=np.zeros(edge.data.shape, edge.data.dtype))
+            module.write(Path(folder) / f"edge{_suffix(path)}", empty)
 
 
 def _formats_by_suffix() -> dict[str, str]:

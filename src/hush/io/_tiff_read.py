@@ -20,6 +20,8 @@ CCITT = (2, 3, 4)
 
 SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing: no pixel size
 
+KINDS = (0, 1, 2)  # of extra samples: unspecified, opacity that colours are multiplied with, opacity
+
 MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
 
@@ -103,7 +105,7 @@ def _page_facts(tif: TiffFile, page: TiffPage) -> dict[str, Any]:
         "compression": int(page.compression),
         "predictor": int(page.predictor),
         "tile": (page.tilelength, page.tilewidth) if page.is_tiled else None,
-        "extrasamples": tuple(int(sample) for sample in page.extrasamples),
+        "extrasamples": tuple(sample if sample in KINDS else 0 for sample in map(int, page.extrasamples)),
         "resolution": resolution if usable else None,
         "resolutionunit": int(tags.valueof(296, 2)),  # 2, inch, is what the standard assumes
         "colormap": page.colormap,
@@ -154,6 +156,8 @@ def _remarks(tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> list[str]
         remarks.append(f"only the first of its {len(tif.series)} images was read, {len(tif.series) - 1} left out")
     if len(series.levels) > 1:
         remarks.append(f"its {len(series.levels) - 1} smaller copies (pyramid levels) are not written again")
+    if strange := sorted(set(map(int, page.extrasamples)) - set(KINDS)):
+        remarks.append(f"its extra sample is of a kind that TIFF does not know ({strange[0]}): taken as unspecified")
     if int(page.compression) not in (1, *LOSSLESS, *CCITT):
         known = page.compression in list(COMPRESSION)
         name = COMPRESSION(page.compression).name if known else f"method {page.compression}"

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,13 @@ def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
     return found
 
 
+def without_single_sample(image: Image) -> Image:
+    """Return the image without a colour axis of length one, which TIFF does not know."""
+    if image.sizes.get("S") != 1:
+        return image
+    return replace(image, data=image.data[image.colour(0)], axes=image.axes.replace("S", ""))
+
+
 def _kind(path: Path, image: Image, old: dict[str, Any]) -> str:
     """Choose the kind of TIFF: by an .ome suffix, else the input's, if it can hold the image."""
     wanted = str(old.get("kind") or "plain")
@@ -142,7 +149,8 @@ def _compression(image: Image, old: dict[str, Any], kind: str, compress: bool) -
     if number not in LOSSLESS:
         return {}
     chosen: dict[str, Any] = {"compression": 8 if number == 32946 else number}
-    if old.get("predictor", 1) != 1 and number != 32773:
+    whole = image.data.dtype.kind in "ui"
+    if old.get("predictor", 1) != 1 and number != 32773 and not (whole and image.data.dtype.itemsize == 8):
         chosen["predictor"] = True
     tile = old.get("tile")
     if tile and not any(side % 16 for side in tile):

@@ -58,6 +58,7 @@ def write(path: Path, image: Image) -> None:
     """Write the image in the kind of TIFF it came from, or a plain one."""
     import tifffile
 
+    image = _tiff_write.without_single_sample(image)
     plan = _tiff_write.plan(path, image)
     with tifffile.TiffWriter(path, **plan.file) as writer:
         writer.write(np.asarray(image.data), **plan.page)
@@ -68,6 +69,8 @@ def create(path: Path, like: Image) -> Array | None:
     """Return a writable memory map, or None when the file is to be compressed as its input was."""
     import tifffile
 
+    wanted = tuple(like.data.shape)
+    like = _tiff_write.without_single_sample(like)
     plan = _tiff_write.plan(path, like, compress=like.data.nbytes < SPOOL_FROM)
     if plan.page.get("compression") or plan.page.get("bitspersample") or like.data.dtype == bool:
         return None
@@ -78,7 +81,7 @@ def create(path: Path, like: Image) -> Array | None:
     if place is None:
         return None
     _copy_tags(path, plan)
-    return np.memmap(path, dtype, "r+", place[0], shape)
+    return np.memmap(path, dtype, "r+", place[0], wanted)
 
 
 def _copy_tags(path: Path, plan: _tiff_write.Plan) -> None:
