@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8, 13: 4}
 LETTERS = {3: "H", 4: "I", 5: "I", 12: "d", 13: "I"}
 
 
-def make(path: Path, pixels: bytes, tags: dict[int, tuple[int, Any]], order: str = "<") -> Path:
+def make(
+    path: Path, pixels: bytes, tags: dict[int, tuple[int, Any]], order: str = "<", without: Collection[int] = ()
+) -> Path:
     """Write a TIFF of one strip from nothing but its tags: code, and type and value or values."""
     tags = {259: (3, 1), 273: (4, 8), 277: (3, 1), 279: (4, len(pixels))} | tags
+    tags = {code: tag for code, tag in tags.items() if code not in without}
     start = 8 + len(pixels) + len(pixels) % 2
     rest = start + 2 + 12 * len(tags) + 4
     entries, bodies = b"", b""
@@ -401,3 +405,78 @@ def test_a_command_refuses_before_it_learns(tmp_path: Path, monkeypatch: pytest.
     argv = ["denoise", str(tmp_path / "a.tif"), "-o", str(tmp_path / "b.png"), "--method", method, "-q"]
     assert main(argv) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+# -- sound files that were called damaged --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("alpha", [None, 0, 2])
+@pytest.mark.parametrize("fine", [False, True])
+def test_palettes_of_every_depth(tmp_path: Path, bits: int, alpha: int | None, fine: bool) -> None:
+    rng = np.random.default_rng(9)
+    colours = rng.integers(1, 256, (3, 2**bits)) * 257 + fine
+    index = rng.integers(0, 2**bits, (8, 9) if alpha is None else (8, 9, 2))
+    index[0, 0] = 2**bits - 1
+    samples = 1 if alpha is None else 2
+    tags = picture(9, 8, samples, bits) | {262: (3, 3), 320: (3, tuple((colours % 65536).ravel().tolist()))}
+    tags |= {} if alpha is None else {338: (3, alpha)}
+    image, target = again(make(tmp_path / "a.tif", packed(index.reshape(8, -1), bits), tags))
+    shown_in = index if alpha is None else index[..., 0]
+    expected = (colours % 65536).T[shown_in]
+    top = np.iinfo(image.data.dtype).max
+    np.testing.assert_array_equal(image.data[..., :3], expected if top == 65535 else expected >> 8)
+    assert image.alpha == (alpha == 2)
+    if alpha is not None:
+        np.testing.assert_allclose(image.data[..., 3] / top, index[..., 1] / (2**bits - 1), atol=1e-6)
+    np.testing.assert_array_equal(tifffile.imread(target), image.data)
+
+
+@pytest.mark.parametrize("stray", [b"\0", b"\0\0\0", b"abc", b"\xff\xff", b"\xff\0", bytes(500)])
+@pytest.mark.parametrize("where", [1, 2, -1])
+def test_jpeg_with_stray_bytes_between_markers(tmp_path: Path, stray: bytes, where: int) -> None:
+    Pillow.fromarray(np.dstack([GREY] * 3)).save(tmp_path / "a.jpg", comment=b"a comment")
+    raw = (tmp_path / "a.jpg").read_bytes()
+    places, at = [], 2
+    while raw[at + 1] != 0xDA:
+        places.append(at)
+        at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+    place = places[where]
+    (tmp_path / "b.jpg").write_bytes(raw[:place] + stray + raw[place:])
+    image = io.read(tmp_path / "b.jpg")
+    np.testing.assert_array_equal(image.data, io.read(tmp_path / "a.jpg").data)
+    assert image.meta["description"] == "a comment"
+    io.write(tmp_path / "c.jpg", image)
+    assert io.read(tmp_path / "c.jpg").meta["description"] == "a comment"
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("strips", ["whole", "scan", "none"])
+def test_old_style_jpeg(tmp_path: Path, mode: str, strips: str) -> None:
+    y, x = np.mgrid[:16, :24]
+    grey = (x * 4 + y * 3).astype(np.uint8)
+    Pillow.fromarray(grey).convert(mode).save(tmp_path / "a.jpg", quality=98, subsampling=0)
+    raw = (tmp_path / "a.jpg").read_bytes()
+    samples = len(mode)
+    tags = picture(24, 16, samples) | {259: (3, 6), 262: (3, 6 if samples == 3 else 1), 513: (4, 8), 514: (4, len(raw))}
+    scan = raw.index(b"\xff\xda")
+    scan += 2 + int.from_bytes(raw[scan + 2 : scan + 4], "big")
+    if strips == "scan":  # the strip is the compressed part only
+        tags |= {273: (4, 8 + scan), 279: (4, len(raw) - scan)}
+    path = make(tmp_path / "a.tif", raw, tags, without=(273, 279) if strips == "none" else ())
+    image, target = again(path)
+    expected = io.read(tmp_path / "a.jpg").data
+    np.testing.assert_array_equal(image.data, expected)
+    np.testing.assert_array_equal(tifffile.imread(target), expected)
+    make(tmp_path / "b.tif", raw[scan:], tags | {513: (4, 8), 514: (4, len(raw) - scan), 273: (4, 8)})
+    with pytest.raises(HushError) as caught:
+        io.read(tmp_path / "b.tif")
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [34676, 32766, 12345])
+def test_a_compression_that_is_not_known_is_no_damage(tmp_path: Path, number: int) -> None:
+    path = make(tmp_path / "a.tif", GREY.tobytes(), GREY_TAGS | {259: (3, number)})
+    with pytest.raises(HushError) as caught:
+        io.read(path)
+    assert "damaged" not in str(caught.value)

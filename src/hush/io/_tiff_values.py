@@ -79,6 +79,32 @@ def is_subsampled(page: TiffPage) -> bool:
     return int(page.photometric) == YCBCR and page.is_subsampled and int(page.compression) not in DECODED
 
 
+def old_jpeg(page: TiffPage) -> Array | None:
+    """Return the pixels of old-style JPEG (compression 6) where the page holds a whole JPEG file, else None."""
+    import imagecodecs
+
+    at, length = (np.ravel(page.tags.valueof(code, ())) for code in (513, 514))
+    if not at.size:
+        return None
+    page.parent.filehandle.seek(int(at[0]))
+    raw = page.parent.filehandle.read(int(length[0]) if length.size else -1)
+    try:
+        data = imagecodecs.jpeg8_decode(raw)
+    except imagecodecs.Jpeg8Error:  # tables only, or nothing
+        return None
+    return data if data.shape == page.shape else None
+
+
+def check_known(page: TiffPage) -> None:
+    """Raise when the values are packed in a way that is not known: the file is no worse for that."""
+    from tifffile import COMPRESSION, TIFF
+
+    number = int(page.compression)
+    if number != 1 and number not in TIFF.DECOMPRESSORS:
+        name = COMPRESSION(number).name if number in list(COMPRESSION) else f"method {number}"
+        raise HushError(f"its compression ({name}) is not known; save it with another, e.g. LZW or none")
+
+
 def subsampled(page: TiffPage) -> Array:
     """Return Y, Cb and Cr at full size: a block is its Ys, one Cb and one Cr (TIFF 6.0, section 21)."""
     from tifffile import TIFF
@@ -128,10 +154,18 @@ def _rgb(data: Array, code: Code) -> Array:
 
 
 def _colours(data: Array, axes: str, colours: Array) -> tuple[Array, str]:
-    """Return the colours that the numbers of a palette image stand for, samples last."""
+    """Return the colours that the numbers of a palette image stand for; further samples stay."""
     table = np.asarray(colours).T  # (entries, 3), 16 bit as TIFF stores it
     if table.max() <= 255:
         table = table.astype(np.uint8)  # some writers forget to stretch 8 bits to 16
     elif np.isin(table & 255, (0, 255)).all() or (table % 257 == 0).all():
         table = (table >> 8).astype(np.uint8)
-    return table[data], axes + "S"
+    if data.dtype == bool:
+        data = data.view(np.uint8)
+    if "S" not in axes:
+        return table[data], axes + "S"
+    at = axes.index("S")
+    data = np.moveaxis(data, at, -1)
+    stretch = np.iinfo(table.dtype).max / (len(table) - 1)  # a palette has an entry for every number
+    more = np.rint(data[..., 1:] * stretch).astype(table.dtype)
+    return np.moveaxis(np.concatenate([table[data[..., 0]], more], axis=-1), -1, at), axes

@@ -21,7 +21,7 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe")
 MAGIC = (b"\xff\xd8\xff",)
 
 APP0, APP14, COMMENT, SCAN, END = 0xE0, 0xEE, 0xFE, 0xDA, 0xD9
-ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a body
+ALONE = (0x00, 0x01, *range(0xD0, 0xD9))  # markers without a body; 0x00 is none
 LONGEST_SIDE, LONGEST_SEGMENT = 65500, 65533
 
 Segment = tuple[int, bytes]
@@ -89,11 +89,12 @@ def _segments(raw: bytes) -> tuple[list[Segment], bytes]:
     found: list[Segment] = []
     at = 2
     while at + 4 <= len(raw):
-        if raw[at] != 0xFF:
-            raise HushError(f"it is damaged at byte {at}")
         marker = raw[at + 1]
-        if marker == 0xFF or marker in ALONE:  # fill byte; marker without a body
-            at += 1 if marker == 0xFF else 2
+        if raw[at] != 0xFF or marker == 0xFF:  # stray byte between markers, as decoders pass over; fill byte
+            at += 1
+            continue
+        if marker in ALONE:
+            at += 2
             continue
         if marker in (SCAN, END):
             return found, raw[at:]

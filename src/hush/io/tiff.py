@@ -23,6 +23,8 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 SPOOL_FROM = 512 * 2**20  # decoded bytes; larger ones are decoded into a temporary file, not into memory
 
+OLD_JPEG = 6  # compression
+
 # What tifffile logs when the chain of pages leads out of the file: without care, pages go missing silently.
 CUT_SHORT = ("invalid page offset", "corrupted tag list", "invalid offset to page")
 
@@ -135,8 +137,12 @@ def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
     shape = series.get_shape(False) if series.kind == "shaped" else series.shape
     if series.dtype is None:
         raise HushError("its kind of numbers is not known")
-    if _tiff_values.is_subsampled(series.keyframe.aspage()):
+    first = series.keyframe.aspage()
+    _tiff_values.check_known(first)
+    if _tiff_values.is_subsampled(first):
         return np.stack([_tiff_values.subsampled(page.aspage()) for page in series.pages if page]).reshape(shape)
+    if int(first.compression) == OLD_JPEG:
+        return _old_jpeg(series).reshape(shape)
     if series.dataoffset is not None and series.nbytes >= MAP_FROM and series.keyframe.is_memmappable:
         dtype = np.dtype(tif.byteorder + series.dtype.char)
         return np.memmap(path, dtype, "r", series.dataoffset, shape)
@@ -146,6 +152,18 @@ def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     return data.reshape(shape)
+
+
+def _old_jpeg(series: TiffPageSeries) -> Array:
+    pages = [page.aspage() for page in series.pages if page is not None]
+    found = [_tiff_values.old_jpeg(page) for page in pages]
+    try:
+        return np.stack([page.asarray() if data is None else data for page, data in zip(pages, found, strict=True)])
+    except Exception as error:
+        raise HushError(
+            "it holds old-style JPEG (compression 6) without a whole JPEG file in it, which is not read; save it with "
+            "another compression, e.g. tiffcp -c lzw"
+        ) from error
 
 
 def _name_axes(data: Array, axes: str) -> tuple[Array, str, str | None]:
