@@ -480,3 +480,28 @@ def test_a_compression_that_is_not_known_is_no_damage(tmp_path: Path, number: in
     with pytest.raises(HushError) as caught:
         io.read(path)
     assert "damaged" not in str(caught.value)
+
+
+# -- pages ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("reduced", [False, True])
+def test_only_reduced_pages_are_pyramid_levels(tmp_path: Path, factor: int, reduced: bool) -> None:
+    page = np.random.default_rng(10).integers(0, 200, (48, 96)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(page, metadata=None, photometric="minisblack")
+        tif.write(page[::factor, ::factor], metadata=None, photometric="minisblack", subfiletype=int(reduced))
+    image = io.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.data, page)
+    assert len(image.meta["warnings"]) == 1
+    assert ("pyramid" in image.meta["warnings"][0]) == reduced
+    assert ("2 images" in image.meta["warnings"][0]) != reduced
+
+
+def test_a_thumbnail_before_the_image_is_not_the_image(tmp_path: Path) -> None:
+    page = np.random.default_rng(11).integers(0, 200, (48, 96)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(page[::4, ::4], metadata=None, photometric="minisblack", subfiletype=1)
+        tif.write(page, metadata=None, photometric="minisblack")
+    np.testing.assert_array_equal(io.read(tmp_path / "a.tif").data, page)

@@ -152,10 +152,13 @@ def _remarks(tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> list[str]
     from tifffile import COMPRESSION
 
     remarks = []
-    if len(tif.series) > 1:
-        remarks.append(f"only the first of its {len(tif.series)} images was read, {len(tif.series) - 1} left out")
-    if len(series.levels) > 1:
-        remarks.append(f"its {len(series.levels) - 1} smaller copies (pyramid levels) are not written again")
+    # tifffile takes any later page of half the size for a copy; only pages that say so are
+    copies = [level for level in series.levels[1:] if series.kind != "generic" or _is_copy(level)]
+    images = len(tif.series) + len(series.levels) - 1 - len(copies)
+    if images > 1:
+        remarks.append(f"only the first of its {images} images was read, {images - 1} left out")
+    if copies:
+        remarks.append(f"its {len(copies)} smaller copies (pyramid levels) are not written again")
     if strange := sorted(set(map(int, page.extrasamples)) - set(KINDS)):
         remarks.append(f"its extra sample is of a kind that TIFF does not know ({strange[0]}): taken as unspecified")
     if int(page.compression) not in (1, *LOSSLESS, *CCITT):
@@ -163,6 +166,11 @@ def _remarks(tif: TiffFile, series: TiffPageSeries, page: TiffPage) -> list[str]
         name = COMPRESSION(page.compression).name if known else f"method {page.compression}"
         remarks.append(f"it was compressed with {name}; the result is written uncompressed")
     return remarks
+
+
+def _is_copy(level: TiffPageSeries) -> bool:
+    page = level.keyframe.aspage()
+    return bool(page.is_reduced or page.is_subifd)
 
 
 def _shaped(found: Facts, page: TiffPage, said: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ def read(path: Path, axes: str | None) -> Image:
     with _mutterings() as said, tifffile.TiffFile(path) as tif:
         if not tif.series:
             raise HushError("it holds no image")
-        series = tif.series[0]
+        # a reduced copy may come first, for a quick look
+        series = next((one for one in tif.series if not one.keyframe.aspage().is_reduced), tif.series[0])
         _check_whole(tif, series, said)
         data = _pixels(path, tif, series)
         facts = _tiff_read.facts(tif, series)
