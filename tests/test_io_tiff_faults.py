@@ -313,6 +313,16 @@ def test_a_screen_is_no_pixel_size(tmp_path: Path, dots: int, unit: str) -> None
     assert io.read(tmp_path / "b.tif").scale == true.scale
 
 
+@pytest.mark.parametrize(("dots", "known"), [(72, False), (96, False), (100, True), (300, True), (25400, True)])
+def test_a_screen_is_no_pixel_size_in_png(tmp_path: Path, dots: int, known: bool) -> None:
+    Pillow.fromarray(GREY).save(tmp_path / "a.png", dpi=(dots, dots))
+    image = io.read(tmp_path / "a.png")
+    assert bool(image.scale) == known
+    io.write(tmp_path / "b.png", image)
+    with Pillow.open(tmp_path / "b.png") as picture:
+        assert picture.info["dpi"] == pytest.approx((dots, dots), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("code", "text", "expected"),
     [

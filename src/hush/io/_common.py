@@ -18,6 +18,8 @@ LETTERS = "TCZYXS"
 # which may come in folders of many, are read into memory.
 MAP_FROM = 64 * 2**20
 
+SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing
+
 
 def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None) -> tuple[str, str | None]:
     """Return axes for `shape`, and a sentence when they are guessed: the user's, the file's, a guess."""
@@ -96,3 +98,8 @@ def positive(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and number > 0 else None
+
+
+def is_screen(microns: float) -> bool:
+    """Tell whether a pixel size is a screen's: programs write 72 or 96 pixels an inch for want of knowledge."""
+    return any(abs(25400 / microns - dots) < 0.05 for dots in SCREENS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hush.io import _tiff_ome, _tiff_tags, _tiff_values, _tiff_vendor
-from hush.io._common import from_note, positive, without_note
+from hush.io._common import from_note, is_screen, positive, without_note
 from hush.io._tiff_tags import Tag
 from hush.io._tiff_values import RGB, Code
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 # Compressions that give back what was put in, by their number in the file.
 LOSSLESS = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA", 50000: "Zstandard"}
 CCITT = (2, 3, 4)
-
-SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing: no pixel size
 
 KINDS = (0, 1, 2)  # of extra samples: unspecified, opacity that colours are multiplied with, opacity
 
@@ -74,7 +72,7 @@ def scale_of_resolution(resolution: Any, unit: int) -> tuple[dict[str, float], s
         return {}, None
     sizes = {axis: ratio(value) for axis, value in zip("XY", resolution, strict=True)}
     scale = {axis: length / value for axis, value in sizes.items() if value}
-    if any(abs(MICRONS["inch"] / size - dots) < 0.05 for size in scale.values() for dots in SCREENS):
+    if any(map(is_screen, scale.values())):
         return {}, None
     return scale, "µm" if scale else None
 

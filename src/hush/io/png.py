@@ -13,7 +13,7 @@ import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
-from hush.io._common import flat, refuse, settle_axes
+from hush.io._common import flat, is_screen, refuse, settle_axes
 
 SUFFIXES = (".png",)
 MAGIC = (b"\x89PNG\r\n\x1a\n",)
@@ -153,7 +153,8 @@ def _scale(chunks: list[Chunk]) -> dict[str, float]:
     for kind, body in chunks:
         if kind == b"pHYs" and len(body) == 9 and body[8] == 1:
             x, y = struct.unpack(">II", body[:8])
-            return {"X": 1e6 / x, "Y": 1e6 / y} if x and y else {}
+            known = x and y and not (is_screen(1e6 / x) or is_screen(1e6 / y))
+            return {"X": 1e6 / x, "Y": 1e6 / y} if known else {}
     return {}
 
 
