@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,12 @@ class Facts:
     code: Code = field(default_factory=Code)  # what the numbers stand for
 
 
-def facts(tif: TiffFile, series: TiffPageSeries) -> Facts:
+def facts(tif: TiffFile, series: TiffPageSeries, places: Sequence[_tiff_tags.Place]) -> Facts:
     """Gather what the file says about its first series."""
     page = series.keyframe.aspage()
     kind = series.kind if series.kind in ("ome", "imagej", "shaped") else "plain"
     found = Facts(series.get_axes(False) if kind == "shaped" else series.axes)
-    tags = _tiff_tags.of_pages(series.pages, tif.byteorder)
+    tags = _tiff_tags.of_pages(places, tif.byteorder)
     private = _page_facts(tif, page) | _text_facts(page, tags) | {"kind": kind}
     found.meta = {"tiff": private, "warnings": [], "channels": [], "description": page.description or ""}
     found.scale, found.unit = scale_of_resolution(private["resolution"], private["resolutionunit"])

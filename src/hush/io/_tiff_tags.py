@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from tifffile import TiffFrame, TiffPage
+    from tifffile import TiffFile
+
+    Place = tuple[TiffFile, int] | None  # a page's file, and where in it the page stands; None: it is missing
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 PIECES = {5: 4, 10: 4}  # fractions are two numbers of four bytes
@@ -94,14 +96,14 @@ def read(file: Readable, form: Form, at: int, depth: int = 0) -> tuple[Tag, ...]
     return tuple(found)
 
 
-def of_pages(pages: Iterable[TiffPage | TiffFrame | None], order: str) -> list[tuple[Tag, ...]]:
+def of_pages(places: Iterable[Place], order: str) -> list[tuple[Tag, ...]]:
     """Return all tags of each page of a series; equal lists are held once."""
     seen: dict[tuple[Tag, ...], tuple[Tag, ...]] = {}
     found = []
-    for page in pages:
+    for place in places:
         tags: tuple[Tag, ...] = ()
-        if page is not None and page.parent.byteorder == order:  # a series may be spread over files
-            tags = read(page.parent.filehandle, Form(order, page.parent.is_bigtiff), page.offset)
+        if place is not None and place[0].byteorder == order:  # a series may be spread over files
+            tags = read(place[0].filehandle, Form(order, place[0].is_bigtiff), place[1])
         found.append(seen.setdefault(tags, tags))
     return found
 

@@ -38,9 +38,9 @@ def read(path: Path, axes: str | None) -> Image:
             raise HushError("it holds no image")
         # a reduced copy may come first, for a quick look
         series = next((one for one in tif.series if not one.keyframe.aspage().is_reduced), tif.series[0])
-        _check_whole(tif, series, said)
+        places = _check_whole(tif, series, said)
         data = _pixels(path, tif, series)
-        facts = _tiff_read.facts(tif, series)
+        facts = _tiff_read.facts(tif, series, places)
         data, declared, guessed = _name_axes(data, facts.axes)
         data, declared = _tiff_values.meant(data, declared, facts.code)
     chosen, guess = settle_axes(data.shape, axes, declared)
@@ -109,14 +109,15 @@ def _mutterings() -> Iterator[list[str]]:
         log.removeHandler(listener)
 
 
-def _check_whole(tif: TiffFile, series: TiffPageSeries, said: list[str]) -> None:
-    """Raise unless every byte of the series is inside the file; tifffile would fill gaps with zeros."""
+def _check_whole(tif: TiffFile, series: TiffPageSeries, said: list[str]) -> list[_tiff_tags.Place]:
+    """Return where the pages are; raise unless every byte is inside the file (tifffile fills gaps with zeros)."""
     len(tif.pages)  # walks the whole chain of pages, and says so in the log when it breaks
     broken = next((line for line in said if any(phrase in line for phrase in CUT_SHORT)), None)
-    end = 0
+    end, places = 0, []
     if series.dataoffset is not None:
         end = series.dataoffset + series.nbytes
-    for page in series.pages:
+    for page in series.pages:  # once: tifffile reads each page anew
+        places.append(None if page is None else (page.parent, page.offset))
         if page is None:
             continue
         if not page.dataoffsets:
@@ -131,6 +132,7 @@ def _check_whole(tif: TiffFile, series: TiffPageSeries, said: list[str]) -> None
         raise HushError(f"it is cut short: its pixels end at byte {end}, and the file at byte {size}")
     if broken:
         raise HushError("it is cut short or damaged: its list of pages breaks off")
+    return places
 
 
 def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
