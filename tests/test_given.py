@@ -161,8 +161,8 @@ def test_a_method_is_copied_with_what_it_holds(name: str) -> None:
         ("gaussian", {"sigma": "strong"}), ("gaussian", {"sigma": [3]}), ("gaussian", {"seed": 1.5}),
         ("gaussian", {"noise": 3}), ("auto", {"effort": "most"}), ("auto", {"effort": ["fast"]}),
         ("bm3d", {"ndim": "2"}), ("n2v", {"steps": "many"}), ("n2v", {"augment": "some"}), ("n2v", {"tta": "yes"}),
-        ("n2v", {"maps": None}), ("n2v", {"norm": noise()}), ("pretrained", {"weights": 7}),
-        ("median", {"strength": noise()}),
+        ("n2v", {"maps": None}), ("n2v", {"norm": noise()}),
+        ("pretrained", {"weights": 7}), ("median", {"strength": noise()}),
     ],
 )  # fmt: skip
 def test_a_setting_of_another_type_is_told(name: str, settings: dict[str, object]) -> None:
