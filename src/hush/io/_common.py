@@ -17,6 +17,7 @@ LETTERS = "TCZYXS"
 # An open memory map holds a file handle, and systems allow about a thousand of them: smaller files,
 # which may come in folders of many, are read into memory.
 MAP_FROM = 64 * 2**20
+SMALL = 2**24  # a claim so small harms nobody, and is left to the decoder
 
 SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing
 
@@ -36,6 +37,26 @@ def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None)
         return declared, None
     axes = guess_axes(shape)
     return axes, said_guess(axes, shape)
+
+
+def check_claim(pixels: int, held: int, most: int, size: int) -> None:
+    """Refuse, before anything is decoded, a header that claims more pixels than the file's bytes can hold.
+
+    Parameters
+    ----------
+    pixels : int
+        Bytes of pixels that the header claims.
+    held : int
+        Bytes of the file that hold them.
+    most : int
+        How many of them one byte can become: the limit of the compression, 1 where there is none.
+    size : int
+        Bytes of the file.
+    """
+    if pixels > max(held * most, SMALL if most > 1 else 0):
+        raise HushError(
+            f"it is cut short or damaged: its header claims {pixels} bytes of pixels, and the file ends at byte {size}"
+        )
 
 
 def _example(shape: tuple[int, ...]) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hush.core.image import Array, Image
-from hush.io._common import flat, refuse, settle_axes
+from hush.io._common import check_claim, flat, refuse, settle_axes
+
+if TYPE_CHECKING:
+    from PIL.BmpImagePlugin import BmpImageFile
 
 SUFFIXES = (".bmp",)
 MAGIC = (b"BM",)
+RUN = 128  # pixels that a byte of run lengths becomes at most: two are 255
 
 
 def read(path: Path, axes: str | None) -> Image:
@@ -21,6 +25,7 @@ def read(path: Path, axes: str | None) -> Image:
 
     # the class itself, not Image.open: no limit on the size of honest pictures
     with BmpImagePlugin.BmpImageFile(path) as picture:
+        _check_claim(path, picture)
         remarks = []
         if picture.mode == "P":
             data = np.array(picture.convert("RGB"))
@@ -53,6 +58,18 @@ def write(path: Path, image: Image) -> None:
 
 def create(path: Path, like: Image) -> None:
     """Return None: rows are stored from the bottom up and padded."""
+
+
+def _check_claim(path: Path, picture: BmpImageFile) -> None:
+    """Compare what the header claims with the length of the file; Pillow would ask for all its memory first."""
+    size = path.stat().st_size
+    tiles: Any = picture.tile
+    for codec, _, start, details in tiles:
+        if codec == "raw":
+            stride, rows = details[1], picture.height
+            check_claim(stride * rows - 3, size - start, 1, size)  # the last row may lack its padding
+        else:
+            check_claim(picture.width * picture.height, size - start, RUN, size)
 
 
 def _with_alpha(data: Array, dpi: tuple[float, float]) -> bytes:

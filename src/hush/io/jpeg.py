@@ -15,12 +15,14 @@ import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Image
-from hush.io._common import flat, from_note, refuse, settle_axes, to_note
+from hush.io._common import check_claim, flat, from_note, refuse, settle_axes, to_note
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe")
 MAGIC = (b"\xff\xd8\xff",)
 
 APP0, APP14, COMMENT, SCAN, END = 0xE0, 0xEE, 0xFE, 0xDA, 0xD9
+FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+DENSEST = 512  # pixels that a byte becomes at most: a block of 64 takes a bit
 ALONE = (0x00, 0x01, *range(0xD0, 0xD9))  # markers without a body; 0x00 is none
 LONGEST_SIDE, LONGEST_SEGMENT = 65500, 65533
 
@@ -31,7 +33,12 @@ def read(path: Path, axes: str | None) -> Image:
     """Read the picture as it is stored, not turned by its orientation tag."""
     from PIL import JpegImagePlugin
 
-    segments, _ = _segments(path.read_bytes())
+    raw = path.read_bytes()
+    segments, _ = _segments(raw)
+    for marker, body in segments:
+        if marker in FRAMES and len(body) >= 5:
+            height, width = struct.unpack(">HH", body[1:5])
+            check_claim(height * width, len(raw), DENSEST, len(raw))
     # the class itself, not Image.open: no limit on the size of honest pictures
     with JpegImagePlugin.JpegImageFile(path) as picture:
         data = np.array(picture)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
-from hush.io._common import MAP_FROM, settle_axes
+from hush.io._common import MAP_FROM, check_claim, settle_axes
 
 SUFFIXES = (".npy",)
 MAGIC = (b"\x93NUMPY",)
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read(path: Path, axes: str | None) -> Image:
     """Read an array; its axes are guessed unless given."""
+    _check_claim(path)
     try:
         data = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
@@ -28,6 +31,20 @@ def read(path: Path, axes: str | None) -> Image:
     if data.nbytes < MAP_FROM:
         image = Image(np.array(data, order="K", subok=False), axes, meta=image.meta)
     return image
+
+
+def _check_claim(path: Path) -> None:
+    """Compare the shape in the header with the length of the file: counted in Python, whose numbers do not overflow."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            return
+        shape, _, dtype = HEADERS[version](file)
+        size = path.stat().st_size
+        if min(shape, default=1) < 0:
+            raise HushError(f"it is damaged: its shape is {shape}")
+        if not dtype.hasobject:
+            check_claim(math.prod(shape) * dtype.itemsize, size - file.tell(), 1, size)
 
 
 def write(path: Path, image: Image) -> None:

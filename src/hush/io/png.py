@@ -13,7 +13,7 @@ import numpy as np
 
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
-from hush.io._common import flat, is_screen, refuse, settle_axes
+from hush.io._common import check_claim, flat, is_screen, refuse, settle_axes
 
 SUFFIXES = (".png",)
 MAGIC = (b"\x89PNG\r\n\x1a\n",)
@@ -21,6 +21,9 @@ MAGIC = (b"\x89PNG\r\n\x1a\n",)
 # Chunks that stay true whatever the pixels become; tRNS, PLTE, sBIT, bKGD, hIST and animations do not.
 KEPT = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
 GREY, PALETTE = 0, 3  # colour types
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+DEFLATED = 1032  # bytes that a byte becomes at most
+LONGEST_TEXT = 2**24
 MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
 Chunk = tuple[bytes, bytes]
@@ -34,7 +37,9 @@ def read(path: Path, axes: str | None) -> Image:
     chunks = list(_chunks(raw))
     if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise HushError("it is damaged: its header is missing")
-    depth, colour = chunks[0][1][8:10]
+    width, height, depth, colour = struct.unpack(">IIBB", chunks[0][1][:10])
+    packed = sum(len(body) for kind, body in chunks if kind == b"IDAT")
+    check_claim(height * -(-width * depth * SAMPLES.get(colour, 1) // 8), packed, DEFLATED, len(raw))
     kinds = {kind for kind, _ in chunks}
     data: Array = imagecodecs.png_decode(raw)
     if depth == 1 and colour == GREY and b"tRNS" not in kinds:
@@ -131,13 +136,22 @@ def _words(chunk: Chunk) -> tuple[str, str]:
         if kind == b"tEXt":
             return key.decode("latin-1"), rest.decode("latin-1")
         if kind == b"zTXt":
-            return key.decode("latin-1"), zlib.decompress(rest[1:]).decode("latin-1")
+            return key.decode("latin-1"), _inflated(rest[1:]).decode("latin-1")
         if kind == b"iTXt":
             text = rest[2:].split(b"\0", 2)[2]  # after language and translated keyword
-            return key.decode("latin-1"), (zlib.decompress(text) if rest[0] else text).decode("utf-8")
+            return key.decode("latin-1"), (_inflated(text) if rest[0] else text).decode("utf-8")
     except (zlib.error, IndexError, UnicodeDecodeError):
         pass
     return "", ""
+
+
+def _inflated(packed: bytes) -> bytes:
+    """Decompress a text; no honest one is longer than some megabytes."""
+    inflate = zlib.decompressobj()
+    text = inflate.decompress(packed, LONGEST_TEXT)
+    if not inflate.eof:
+        raise zlib.error("too long, or cut short")
+    return text
 
 
 def _note(text: str) -> dict[str, Any]:
