@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -271,7 +272,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_and_resumed_is_the_same_bytes(tif: Path, tmp_path: Path, how: signal.Signals) -> None:
     words = ["denoise", tif, "--method", "n2v", "--steps", 150, "--set", "maps=4", "--set", "batch=8"]
     assert start(*words, "-o", tmp_path / "whole.tif").wait() == 0
@@ -280,12 +281,78 @@ def test_stopped_and_resumed_is_the_same_bytes(tif: Path, tmp_path: Path, how: s
     wait_for(partial, process)
     process.send_signal(how)
     code = process.wait()
-    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert code == (-how if how == signal.SIGKILL else 128 + how)
     assert not target.exists()
     resumed = start(*words, "-o", target, "--resume")
     assert resumed.wait() == 0
     assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes()
     assert not partial.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("background", [False, True])
+def test_what_is_stopped_leaves_nothing_behind(tmp_path: Path, how: signal.Signals, background: bool) -> None:
+    """Background: a shell lets its jobs ignore Ctrl-C, and they can be ended all the same."""
+    source, out = tmp_path / "a.tif", tmp_path / "out"
+    tifffile.imwrite(source, np.random.default_rng(0).integers(0, 255, (1500, 1500), np.uint8))
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); from hush.cli import main; sys.exit(main())"
+    )
+    words = [
+        "denoise",
+        source,
+        "--method",
+        "wavelet",
+        "--set",
+        "sigma=70",
+        "-o",
+        out / "b.tif",
+        "--report",
+        out / "p.html",
+    ]
+    if background and how == signal.SIGINT:
+        pytest.skip("ignored")
+    process = start(*words) if not background else subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )  # fmt: skip
+    limit = time.monotonic() + 120
+    while not list(out.glob(".hush-*")):
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+    process.send_signal(how)
+    assert process.wait() == 128 + how
+    assert list(out.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_so_and_handlers_are_given_back(run: Run) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run("list")[0] == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("command", ["denoise", "info", "analyze", "score", "compare", "train", "apply"])
+def test_a_pipe_is_refused_before_it_is_opened(run: Run, tmp_path: Path, tif: Path, command: str) -> None:
+    pipe = tmp_path / "pipe.tif"
+    os.mkfifo(pipe)
+    words = {
+        "score": [tif, pipe], "compare": [pipe, "-o", tmp_path / "o"], "train": [pipe, "-o", tmp_path / "m.hush"],
+        "apply": [pipe, tif],
+    }  # fmt: skip
+    code, _, err = run(command, *words.get(command, [pipe]))
+    assert code == 2
+    assert pipe.name in err
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero"])
+def test_a_device_is_refused(run: Run, tmp_path: Path, device: str) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(device)
+    assert run("denoise", link)[0] == 2
 
 
 def test_resume_refuses_other_inputs_and_settings(run: Run, tif: Path, tmp_path: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import click
 
@@ -31,8 +35,41 @@ for _command in (
     hush.add_command(_command)
 
 
+@contextmanager
+def _stops() -> Iterator[list[int]]:
+    """Let what ends a program politely (kill, a closed terminal, a batch system) do what Ctrl-C does; note what it was.
+
+    Otherwise temporary files would be left behind. A signal that is ignored stays so: that is how nohup works.
+    """
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # a job in the background ignores Ctrl-C, and is to be ended all the same
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    known = [getattr(signal, name) for name in names if threading.current_thread() is threading.main_thread()]
+    caught = [number for number in known if signal.getsignal(number) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (some files failed), 2 (bad input), 130 (Ctrl-C)."""
+    """Run the command line and return its exit code: 0, 1 (some files failed), 2 (bad input), or as `_run` says."""
+    with _stops() as received:
+        return _run(arguments, received)
+
+
+def _run(arguments: Sequence[str] | None, received: list[int]) -> int:
+    """Run the command line; 130 after Ctrl-C, and 128 more than the signal that stopped it, as shells count (143)."""
     try:
         code = hush.main(arguments, prog_name="hush", standalone_mode=False)
         return int(code or 0)
@@ -45,8 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("hush: interrupted; what was done is kept, --resume continues a training", err=True)
-        return 130
+        with suppress(OSError):  # a terminal that was closed
+            click.echo("hush: interrupted; what was done is kept, --resume continues a training", err=True)
+        return 128 + (received or [signal.SIGINT])[0]
     except BrokenPipeError:  # the reader of our output has gone, as in `hush list | head -1`
         sys.stderr.close()
         return 0

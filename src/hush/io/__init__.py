@@ -233,6 +233,8 @@ def _first_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise HushError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
+        if path.exists() and not path.is_file():  # to open a pipe is to wait for who writes into it
+            raise HushError(f"{path.name} is a pipe or a device, and not a file: write what it gives into a file first")
         with path.open("rb") as file:
             head = file.read(16)
     except FileNotFoundError as error:

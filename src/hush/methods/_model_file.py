@@ -121,7 +121,7 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The note and the tensors of a model file."""
     if not path.is_file():
-        raise HushError(f"{path.name} is not there" if not path.exists() else f"{path.name} is a folder, not a model")
+        raise HushError(f"{path.name} is not there" if not path.exists() else f"{path.name} is not a file")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
