@@ -57,7 +57,7 @@ def test_a_clean_image_comes_back_untouched() -> None:
 
 
 def test_texture_in_which_the_network_sees_far_less_noise_is_left() -> None:
-    clean = data.gravel()
+    clean = data.gravel()[:256, :256]
     found = hush.analyze(clean)
     assert found.channels[0].level > 15  # what its neighbours share passes for noise
     assert found.recommendation["method"] == "pretrained"
@@ -142,17 +142,18 @@ def test_how_much_is_removed_changes_nothing_in_what_is_chosen(camera: np.ndarra
 
 
 def test_an_image_of_hardly_a_photon_a_pixel_is_not_taken_for_clean() -> None:
-    clean = epithelium(256, seed=1).astype(np.float64)
+    clean = epithelium(160, seed=1).astype(np.float64)
     rate = 3 * (0.02 + clean / clean.max())
     counts = np.random.default_rng(0).poisson(rate).astype(np.uint8)
     assert counts.mean() < 0.6
-    result = hush.Auto().fit(counts.astype(np.float32)).run(counts.astype(np.float32))
+    model = hush.Auto().fit(counts.astype(np.float32))
+    result = model.run(counts.astype(np.float32))
     assert result.info["warnings"] == []
     assert "poisson" in result.info["noise"]["kind"]
     assert hush.psnr(result.image.data, rate, 3) > hush.psnr(counts, rate, 3) + 14
     assert result.image.data.mean() == pytest.approx(rate.mean(), rel=0.03)
     with pytest.warns(hush.HushWarning, match="--float"):
-        assert hush.Auto().fit(counts).run(counts).image.data.dtype == np.uint8
+        assert model.run(counts).image.data.dtype == np.uint8
 
 
 def spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +192,8 @@ def test_with_little_time_a_slow_method_is_not_tried_on_a_large_image(
     camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled(monkeypatch)
-    image = noisy(np.tile(camera, (4, 4)), "gaussian:sigma=20")
+    image = noisy(camera, "gaussian:sigma=20")
+    monkeypatch.setitem(BUDGET, "fast", 0.5)  # as of a larger image
     model = hush.Auto().fit(image)
     assert model.trials_ == []
     balanced = hush.Auto(effort="balanced", steps=2).fit(image)
@@ -222,8 +224,8 @@ def test_without_weights_bm3d_serves_and_one_warning_says_so(
 def test_more_time_tries_others_and_keeps_what_is_not_surely_worse(
     camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = noisy(camera, "gaussian:sigma=20")
-    model = hush.Auto(effort="balanced", steps=20).fit(image)
+    image = noisy(camera[:128, :128], "gaussian:sigma=20")
+    model = hush.Auto(effort="balanced", steps=2).fit(image)
     assert model.chosen_ is not None
     assert model.usual_ is not None
     risks = {trial.name: trial.risk for trial in model.trials_}
@@ -357,24 +359,25 @@ def cloth(side: int, waves: float = 0.17) -> np.ndarray:
     return np.asarray(128 + threads + 30 * np.sin(x / 50 + y / 70), np.float32)
 
 
-def test_where_a_pattern_was_removed_bm3d_is_tried_or_a_warning_says_so() -> None:
+def test_where_a_pattern_was_removed_bm3d_is_tried_or_a_warning_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     image = noisy(cloth(256), "gaussian:sigma=25", 3)
     result = hush.Auto().fit(image).run(image)
     assert result.info["chosen"] == "bm3d"
     assert result.info["warnings"] == []
     plain = registry.get("methods", "pretrained")(tta=True).fit(image).run(image)
     assert hush.psnr(result.image.data, cloth(256), 255) > hush.psnr(plain.image.data, cloth(256), 255) + 2
-    large = noisy(cloth(512), "gaussian:sigma=25", 3)  # for which there is no time
+    monkeypatch.setitem(BUDGET, "fast", 0.5)  # as of a larger image, for which there is no time
     with pytest.warns(hush.HushWarning, match="a pattern that repeats"):
-        result = hush.Auto().fit(large).run(large)
+        result = hush.Auto().fit(image).run(image)
     assert result.info["chosen"] == "pretrained"
 
 
-def test_more_time_weighs_the_network_and_bm3d() -> None:
-    scene = np.array(data.camera(), np.float32)
-    scene[316:, 416:] = cloth(512)[316:, 416:]
+def test_more_time_weighs_the_network_and_bm3d(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = np.array(data.camera()[100:356, 180:436], np.float32)
+    scene[156:, 156:] = cloth(256)[156:, 156:]
     image = noisy(scene, "gaussian:sigma=20", 3)
-    model = hush.Auto(effort="balanced", steps=2).fit(image)
+    monkeypatch.setitem(BUDGET, "balanced", 12.0)  # no time to train
+    model = hush.Auto(effort="balanced").fit(image)
     result = model.run(image)
     assert {"pretrained", "bm3d"} <= set(result.info["chosen"].split(" + "))
     (shares,) = (t["settings"]["shares"] for t in result.info["trials"] if "shares" in t["settings"])
@@ -382,8 +385,8 @@ def test_more_time_weighs_the_network_and_bm3d() -> None:
     singles = [registry.get("methods", name)().fit(image).run(image) for name in ("pretrained", "bm3d")]
     best = max(hush.psnr(single.image.data, scene, 255) for single in singles)
     assert hush.psnr(result.image.data, scene, 255) > best
-    std = np.zeros(image.shape, np.float32)
-    assert model.run(image, std=std).info["chosen"] == "pretrained"  # which alone knows a deviation
+    std = np.zeros((64, 64), np.float32)
+    assert model.run(image[:64, :64], std=std).info["chosen"] == "pretrained"  # which alone knows a deviation
 
 
 def test_uncertainty_comes_from_the_network_whatever_was_chosen(
@@ -443,7 +446,7 @@ def test_a_channel_of_one_value_says_nothing_against_the_others(camera: np.ndarr
 @pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
 @pytest.mark.parametrize(("text", "less"), [("salt_pepper:p=0.05", 20), ("bernoulli:p=0.05", 2)])
 def test_impulses_that_are_said_are_no_gaussian_noise(text: str, less: float) -> None:
-    clean = epithelium(256, seed=1).astype(np.float32)
+    clean = epithelium(144, seed=1).astype(np.float32)
     image = np.rint(noisy(clean, text)).clip(0, 255).astype(np.uint8)
     told, found = (hush.Auto(noise=said).fit(image).run(image).image.data for said in (text, None))
     assert hush.rmse(told, clean) == pytest.approx(hush.rmse(found, clean), rel=0.1)
@@ -533,18 +536,18 @@ def test_few_photons_alone_are_no_reason_for_doubt(camera: np.ndarray) -> None:
 
 
 def test_a_wrong_level_is_said_and_put_right(camera: np.ndarray) -> None:
-    image = noisy(np.tile(camera, (2, 2)), "gaussian:sigma=30")
+    image = noisy(camera, "gaussian:sigma=30")
     with pytest.warns(hush.HushWarning, match=r"\b(1\.9|2|2\.1) times"):
         result = hush.Auto(noise="gaussian:sigma=14").fit(image).run(image)
     assert len(result.info["warnings"]) == 1
-    assert hush.psnr(result.image.data, np.tile(camera, (2, 2)), 255) > 26
+    assert hush.psnr(result.image.data, camera, 255) > 26
 
 
 # The command -----------------------------------------------------------------------------------
 
 
 def test_the_command_says_what_was_tried(camera: np.ndarray, tmp_path: Path, run: Run) -> None:
-    io.write(tmp_path / "a.tif", Image(noisy(camera, "gaussian:sigma=20"), "YX"))
+    io.write(tmp_path / "a.tif", Image(noisy(camera[:96, :96], "gaussian:sigma=20"), "YX"))
     said = ("--effort", "balanced", "--steps", "2", "--report", tmp_path / "a.html", "--json")
     code, out, _ = run("denoise", tmp_path / "a.tif", "-o", tmp_path / "b.tif", *said)
     assert code == 0
@@ -557,7 +560,8 @@ def test_the_command_says_what_was_tried(camera: np.ndarray, tmp_path: Path, run
 
 
 def test_of_a_photograph_there_is_no_deviation_unless_its_noise_is_said(tmp_path: Path, run: Run) -> None:
-    io.write(tmp_path / "a.png", snapshot(200)[0])
+    whole = snapshot(200)[0]
+    io.write(tmp_path / "a.png", Image(whole.data[:128, 64:192], "YXS"))
     said = ("denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--uncertainty", tmp_path / "u.tif")
     code, _, err = run(*said)
     assert (code, "--noise gaussian" in err) == (2, True)
@@ -566,42 +570,46 @@ def test_of_a_photograph_there_is_no_deviation_unless_its_noise_is_said(tmp_path
     assert 0.5 < float(np.median(io.read(tmp_path / "u.tif").data)) < 8
 
 
-def test_with_more_time_weights_learn_an_image_of_camera_noise_further(camera: np.ndarray) -> None:
-    dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
+def test_with_more_time_weights_learn_an_image_of_camera_noise_further(
+    camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dim = noisy(camera[:176, :176], "poisson_gaussian:gain=40,sigma=4")
     model = hush.Auto(effort="balanced", steps=3).fit(dim)
     assert isinstance(model.chosen_, Blend)
     learned, other = model.chosen_.models
     assert (learned.method, other.method, model.chosen_.shares) == ("finetuned", "bm3d", [0.85, 0.15])
     assert learned.settings["tta"]
     assert model.trials_ == []  # the time is spent
-    result = model.run(dim)
+    part = dim[40:120, 40:120]
+    result = model.run(part)
     assert result.info["chosen"] == "finetuned + bm3d"
-    mean = 0.85 * learned.run(dim).image.data + 0.15 * other.run(dim).image.data
+    mean = 0.85 * learned.run(part).image.data + 0.15 * other.run(part).image.data
     np.testing.assert_allclose(result.image.data, mean, atol=1e-3)
-    assert hush.Auto(steps=3).fit(dim).chosen_.method == "pretrained"
-    assert hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).chosen_.method != "finetuned"
+    fast = hush.Auto(steps=3).fit(dim).usual_
+    monkeypatch.setitem(BUDGET, "balanced", 0.1)  # nothing else is tried
+    few = hush.Auto(effort="balanced", steps=3).fit(dim[:160, :160]).usual_  # pixels
+    assert fast is not None and few is not None
+    assert fast.method == few.method == "pretrained"
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize(("left", "method"), [(0.9, "finetuned"), (1.1, "finetuned + bm3d")])
 def test_a_large_image_leaves_no_time_for_a_mean(
-    camera: np.ndarray, precision: str, computer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    left: float, method: str, precision: str, camera: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    computer(precision)
-    dim = noisy(camera, "poisson_gaussian:gain=40,sigma=4")
-    clock, image = Clock.of("balanced", None, None), Image(dim, "YX")
-    alone, other = clock.seconds("finetuned", {"steps": 3}, image), clock.seconds("bm3d", {}, image)
-    for left, beside in ((0.9, False), (1.1, True)):
-        monkeypatch.setitem(BUDGET, "balanced", alone + left * other)  # as of a larger image
-        model = hush.Auto(effort="balanced", steps=3).fit(dim)
-        assert model.chosen_ is not None and model.usual_ is not None
-        assert model.usual_.method == "finetuned"
-        assert model.chosen_.method == ("finetuned + bm3d" if beside else "finetuned")
+    image = Image(noisy(camera[:64, :64], "poisson_gaussian:gain=40,sigma=4"), "YX")
+    model = hush.Auto(effort="balanced", noise="poisson_gaussian:gain=40,sigma=4")
+    model.clock_, model.reason_ = Clock("balanced", "cpu", precision, cores=2), ""
+    usual = registry.get("methods", "finetuned")(steps=3)
+    alone, other = (model.clock_.seconds(name, {"steps": 3}, image) for name in ("finetuned", "bm3d"))
+    monkeypatch.setitem(BUDGET, "balanced", alone + left * other)  # as of a larger image
+    assert model._beside(usual, [image]).method == method
 
 
 def test_the_deviation_is_that_of_what_learned(camera: np.ndarray) -> None:
-    dim = noisy(camera[:256, :256], "poisson_gaussian:gain=40,sigma=4")
+    dim = noisy(camera[:176, :176], "poisson_gaussian:gain=40,sigma=4")
     model = hush.Auto(effort="balanced", steps=3).fit(dim)
-    result = model.run(dim, std=np.zeros(dim.shape, np.float32))
+    result = model.run(dim[:64, :64], std=np.zeros((64, 64), np.float32))
     assert result.info["chosen"] == "finetuned"
     assert result.std is not None
     assert float(np.median(result.std.data)) > 1
