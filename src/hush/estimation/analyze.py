@@ -147,7 +147,11 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     if light is not None:
         one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
     points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
+    if one.kind in PHOTONS and light is None:
+        one = dataclasses.replace(one, **_above(one.a, one.b, points, line))
     model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
+    if model and one.b > 0 and points.mean.min() >= 0:  # nothing below zero: an offset of none, and read noise
+        model = PoissonGaussian(one.a, 0.0, float(np.sqrt(one.b)))
     if light is not None and light.sigma:
         model = PoissonGaussian(light.gain, light.offset, light.sigma)
     interval = {"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends}
@@ -175,7 +179,17 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         ),
         flat=points.flat,
         doubt=one.doubt,
+        apart=light is not None,
     )
+
+
+def _above(a: float, b: float, points: flat_blocks.Points, line: flat_blocks.Line) -> dict[str, float]:
+    """The line, turned about its middle where it is below zero at a signal: there is none without its noise."""
+    dark = float(points.mean.min())
+    if not (a > 0 and line.middle > dark and -b / a > dark + a):
+        return {"a": a, "b": b}
+    slope = (a * line.middle + b) / (line.middle - dark)
+    return {"a": slope, "b": -slope * dark}
 
 
 def _few(
@@ -206,6 +220,7 @@ def _few(
         middle=line.middle,
         points=tuple((float(mean), float(variance), float(weight)) for mean, variance, weight in ones),
         flat=points.flat,
+        apart=True,
     )
 
 
@@ -330,9 +345,9 @@ def _camera(found: ChannelNoise, gain: float | None, offset: float | None, read:
     gain = found.gain if gain is None else gain
     if gain <= 0:
         raise HushError("--offset and --read-noise need --gain: no photon noise was found in this image")
-    offset = found.offset if offset is None else offset
-    sigma = found.sigma if read is None else read
-    model = PoissonGaussian(gain, offset, sigma)
-    return dataclasses.replace(
-        found, kind="poisson_gaussian", gain=gain, offset=offset, sigma=sigma, a=model.a, b=model.b, said=True
-    )
+    model = PoissonGaussian(gain, found.offset if offset is None else offset, found.sigma if read is None else read)
+    dark = min((point[0] for point in found.points), default=found.middle)
+    if offset is None and dark < model.offset:  # there is signal below: the line with this slope through what was found
+        model = PoissonGaussian.from_line(gain, found.level**2 - gain * found.middle)
+    said = {"gain": model.gain, "offset": model.offset, "sigma": model.sigma, "a": model.a, "b": model.b}
+    return dataclasses.replace(found, kind="poisson_gaussian", **said, said=True, apart=True)

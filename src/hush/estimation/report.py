@@ -29,6 +29,8 @@ class ChannelNoise:
         ``none``, ``gaussian``, ``poisson``, ``poisson_gaussian``, ``speckle`` or ``rician``.
     gain, offset, sigma : float
         Of the model; gain 0 for noise that is the same at all brightnesses.
+    apart : bool
+        Whether offset and read noise are known one by one; where only the line is, they are one way to have it.
     a, b : float
         The variance as a line of brightness: a x + b.
     interval : dict
@@ -85,6 +87,7 @@ class ChannelNoise:
     flat: float = 0.0
     said: bool = False
     doubt: str = ""
+    apart: bool = False
 
     @property
     def model(self) -> NoiseModel | None:
@@ -95,7 +98,14 @@ class ChannelNoise:
             return Rician(self.sigma)
         if self.kind == "speckle":
             return Speckle(self.sigma)
-        return PoissonGaussian(self.gain, self.offset, self.sigma) if self.gain > 0 else Gaussian(self.sigma)
+        return self.light if self.gain > 0 else Gaussian(self.sigma)
+
+    @property
+    def light(self) -> PoissonGaussian:
+        """The noise of photons and of reading them out: as known, or by the line."""
+        if self.a > 0 and not self.apart:
+            return PoissonGaussian.from_line(self.a, self.b)
+        return PoissonGaussian(self.gain, self.offset, self.sigma)
 
     @property
     def photons(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -49,9 +48,11 @@ class PoissonGaussian(NoiseModel):
 
     @classmethod
     def from_line(cls, a: float, b: float) -> Self:
-        """Return the model with variance a x + b: read noise when b is positive, else an offset."""
-        if b > 0:
-            return cls(a, 0.0, math.sqrt(b) if isinstance(b, (int, float)) else b**0.5)  # a tensor keeps its gradient
+        """Return the model with variance a x + b, whose offset is where that is zero.
+
+        Every offset between there and the lowest signal has the same line, with some read noise. This one loses no
+        signal, and an amount added to the image is added to it.
+        """
         return cls(a, -b / a, 0.0)
 
     @property

@@ -43,11 +43,14 @@ class Stabiliser:
     def _law(self) -> tuple[Any, tuple[float, ...]]:
         """The module of the transform, and what its functions are told."""
         found = self.noise
+        if not self.stabilises:
+            return vst, ()
         if found.kind == "speckle":
             share = found.sigma / Speckle.peak
             floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
             return asinh, (share, floor)
-        return anscombe, (found.gain, found.offset, found.sigma)
+        light = found.light
+        return anscombe, (light.gain, light.offset, light.sigma)
 
     @property
     def sigma(self) -> float:
