@@ -10,6 +10,35 @@ from hush.core import tiling
 
 
 @given(
+    shape=some.tuples(some.integers(1, 90), some.integers(1, 90)),
+    tile=some.integers(1, 20),
+    margin=some.integers(0, 9),
+    multiple=some.sampled_from([1, 2, 4, 8]),
+)
+@settings(max_examples=200, deadline=None)
+def test_tiles_that_must_not_be_padded_are_multiples(
+    shape: tuple[int, int], tile: int, margin: int, multiple: int
+) -> None:
+    seen = np.zeros(shape, int)
+    for one in tiling.plan(shape, (tile, tile), margin, multiple, padded=False):
+        seen[one.write] += 1
+        for read, inner, write, size in zip(one.read, one.inner, one.write, shape, strict=True):
+            assert 0 <= read.start < read.stop <= size
+            assert (read.stop - read.start) % multiple == 0 or size < multiple
+            assert read.start <= write.start < write.stop <= read.stop
+            assert read.start + inner.start == write.start
+            assert inner.stop - inner.start == write.stop - write.start
+            if size >= 2 * (margin + 2 * multiple):  # else the two reads that cover it do not reach as far
+                assert read.start == 0 or write.start - read.start >= margin
+                assert read.stop == size or read.stop - write.stop >= margin
+        if all(size % multiple == 0 for size in shape):
+            assert tiling.plan(shape, (tile, tile), margin, multiple) == tiling.plan(
+                shape, (tile, tile), margin, multiple, padded=False
+            )
+    assert (seen == 1).all()
+
+
+@given(
     shape=some.tuples(some.integers(1, 50), some.integers(1, 50)),
     tile=some.integers(1, 20),
     margin=some.integers(0, 9),

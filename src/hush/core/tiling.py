@@ -31,7 +31,7 @@ class Tile:
     write: Region
 
 
-def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) -> list[Tile]:
+def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int, *, padded: bool = True) -> list[Tile]:
     """Plan tiles that cover an image once.
 
     Parameters
@@ -44,6 +44,9 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) 
         Pixels around a tile that its result depends on (the network's receptive field).
     multiple : int
         Pooling grid of the network: every tile begins on a multiple of it.
+    padded : bool
+        Whether the function may pad at the end. If not, what is read is always a multiple long, and the tiles that
+        see the end lie on a grid of their own; only along an axis shorter than a multiple something is missing.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) 
     --------
     >>> [t.read for t in plan((10,), (8,), margin=2, multiple=4)]
     [(slice(0, 10, None),), (slice(4, 10, None),)]
+    >>> [t.read for t in plan((10,), (8,), margin=2, multiple=4, padded=False)]
+    [(slice(0, 8, None),), (slice(2, 10, None),)]
     """
     wide = -(-margin // multiple) * multiple
     axes = []
@@ -63,10 +68,31 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int) 
         cuts = []
         for start in range(0, size, step):
             stop = min(start + step, size)
-            first, last = max(0, start - wide), min(size, start + step + wide)
-            cuts.append((slice(first, last), slice(start - first, stop - first), slice(start, stop)))
+            reads = [(start, stop, max(0, start - wide), min(size, start + step + wide))]
+            if not padded and reads[0][3] == size:
+                reads = _to_the_end(start, size, stop, wide, multiple)
+            for start, stop, first, last in reads:
+                cuts.append((slice(first, last), slice(start - first, stop - first), slice(start, stop)))
         axes.append(cuts)
     return [Tile(*zip(*cuts, strict=True)) for cuts in product(*axes)]
+
+
+def _to_the_end(start: int, size: int, stop: int, wide: int, multiple: int) -> list[tuple[int, int, int, int]]:
+    """Return (start, stop, first, last) of one or two reads that together write from `start` to `stop`.
+
+    The last one reads up to the end; where it would have to begin before the image does, another that leaves out
+    the rest beyond the grid writes what lies far enough from there.
+    """
+    grid = size // multiple * multiple  # what fits
+    first = size - -(-(size - max(0, start - wide)) // multiple) * multiple
+    if first >= 0:
+        return [(start, stop, first, size)]
+    if not grid:
+        return [(start, stop, 0, size)]
+    middle = min(max(grid - wide, size // 2, start), stop)
+    first = max(size - grid, size - -(-(size - middle + wide) // multiple) * multiple)
+    reads = [(start, middle, 0, grid), (max(start, middle), stop, first, size)]
+    return [read for read in reads if read[0] < read[1]]
 
 
 def run(

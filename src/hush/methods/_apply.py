@@ -68,6 +68,8 @@ class Work:
         How far the result looks, and the grid it needs; see `hush.core.tiling.plan`.
     workers : int
         Tiles that are worked on at once.
+    padded : bool
+        Whether the function may pad what is no multiple; see `hush.core.tiling.plan`.
     """
 
     function: Callable[[Array], Array | tuple[Array, ...]]
@@ -75,6 +77,7 @@ class Work:
     margin: int
     multiple: int
     workers: int = 1
+    padded: bool = True
 
 
 def apply(
@@ -149,7 +152,7 @@ def apply(
 
 
 def _plan(shape: Sequence[int], work: Work | None) -> list[tiling.Tile]:
-    return [] if work is None else tiling.plan(shape, work.tile, work.margin, work.multiple)
+    return [] if work is None else tiling.plan(shape, work.tile, work.margin, work.multiple, padded=work.padded)
 
 
 def _one_plane(

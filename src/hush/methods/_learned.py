@@ -93,6 +93,11 @@ class Trained(Denoiser):
         return net(x), None
 
     @property
+    def blind_to_itself(self) -> bool:
+        """Whether a pixel's own value must not reach what `predict`, or its network, says of it."""
+        return False
+
+    @property
     def fingerprint(self) -> str:
         """Short text that tells these weights from others."""
         tensors = [value for net in self.nets_ if net is not None for value in net.state_dict().values()]
@@ -147,7 +152,8 @@ class Trained(Denoiser):
             return (clean, *(context.scale.spread(np.sqrt(np.maximum(y, 0))) for y in variance))
 
         side = (self.tile,) * self.ndim if self.tile else tile_side(self.ndim, margin, self.maps)
-        return Work(function, side, margin, multiple)
+        # a mirror image, in which a pixel finds its own value again, is no place for those that must not see it
+        return Work(function, side, margin, multiple, padded=not self.blind_to_itself)
 
     @torch.inference_mode()
     def _forward(self, net: nn.Module, x: Tensor, context: Context) -> tuple[Tensor, ...]:
@@ -291,6 +297,11 @@ class NetDenoiser(Trained):
     def grid(self) -> int:
         """The pooling grid of the network."""
         return int(registry.module("nets", self.net).grid(self.depth))
+
+    @property
+    def blind_to_itself(self) -> bool:
+        """Whether the network leaves out the pixel that it predicts."""
+        return bool(getattr(registry.module("nets", self.net), "BLIND", False))
 
     def build(self, channels: int, ndim: int) -> nn.Module:
         """Return the network for so many channels; by default the one of `net`."""

@@ -55,6 +55,11 @@ class Noise2Self(NetDenoiser):
         demand(self.inference in ("plain", "j-invariant"), "inference", self.inference, "plain, j-invariant")
 
     @property
+    def blind_to_itself(self) -> bool:
+        """Whether the network, or what it is shown, leaves out the pixel that is predicted."""
+        return self.inference == "j-invariant" or super().blind_to_itself
+
+    @property
     def phases(self) -> int:
         """Number of phases of the grid."""
         return int(self.width**self.ndim)

@@ -13,6 +13,7 @@ from hush.nets._parts import CONVOLUTION, initialise
 
 STEP = 2  # pixels from one pixel of a phase to the next
 DEPTH = 2  # poolings of a phase, by default
+BLIND = True  # to the pixel that it predicts
 
 
 def grid(depth: int | None) -> int:

@@ -12,6 +12,7 @@ from hush.nets._blind import SCALES, Ending, layout
 from hush.nets._parts import CONVOLUTION, NORM, POOL, initialise
 
 DEPTH = 3  # poolings, by default
+BLIND = True  # to the pixel that it predicts
 
 
 def grid(depth: int | None) -> int:
