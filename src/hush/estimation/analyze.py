@@ -349,5 +349,5 @@ def _camera(found: ChannelNoise, gain: float | None, offset: float | None, read:
     dark = min((point[0] for point in found.points), default=found.middle)
     if offset is None and dark < model.offset:  # there is signal below: the line with this slope through what was found
         model = PoissonGaussian.from_line(gain, found.level**2 - gain * found.middle)
-    said = {"gain": model.gain, "offset": model.offset, "sigma": model.sigma, "a": model.a, "b": model.b}
-    return dataclasses.replace(found, kind="poisson_gaussian", **said, said=True, apart=True)
+    found = dataclasses.replace(found, gain=model.gain, offset=model.offset, sigma=model.sigma, a=model.a, b=model.b)
+    return dataclasses.replace(found, kind="poisson_gaussian", said=True, apart=True)

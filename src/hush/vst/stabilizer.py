@@ -44,7 +44,7 @@ class Stabiliser:
         """The module of the transform, and what its functions are told."""
         found = self.noise
         if not self.stabilises:
-            return vst, ()
+            return anscombe, ()
         if found.kind == "speckle":
             share = found.sigma / Speckle.peak
             floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
