@@ -280,7 +280,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_resumed_is_the_same_bytes(run: Run, tif: Path, tmp_path: Path, how: signal.Signals) -> None:
     words = ["denoise", tif, "--method", "n2v", "--steps", 30, "--set", "maps=4", "--set", "batch=8"]
     target, partial = tmp_path / "stopped.tif", tmp_path / "stopped.tif.partial"
@@ -424,6 +424,60 @@ def test_report_of_one_and_of_several(run: Run, tif: Path, small: list[str], tmp
     assert "folder" in err
     assert run("denoise", tif, other, "-o", tmp_path / "o", *small, "--report", tmp_path / "pages")[0] == 0
     assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["a.html", "b.html"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pages"),
+    [
+        (["a.tif", "b.tif"], ["a.html", "b.html"]),
+        (["same.tif", "same.npy"], ["same.npy.html", "same.tif.html"]),
+        (["a.tif", "a.npy", "a.npy.tif"], ["a.npy.html", "a.npy.tif.html", "a.tif.html"]),
+        (["a.tif", "sub/a.tif", "sub/a.npy"], ["a.tif.html", "sub/a.npy.html", "sub/a.tif.html"]),
+        (["one/a.tif", "two/a.tif"], ["one/a.tif.html", "two/a.tif.html"]),
+        (["one/a.tif", "two/b.tif"], ["a.html", "b.html"]),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_file_has_its_page_results_and_uncertainty(
+    run: Run, tmp_path: Path, names: list[str], pages: list[str], beside: bool
+) -> None:
+    data = np.random.default_rng(0).normal(100, 5, (24, 24)).astype(np.float32)
+    for number, name in enumerate(names):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        hush.write(tmp_path / "in" / name, Image(data + number, "YX"))
+    words = [
+        "denoise",
+        *(tmp_path / "in" / name for name in names),
+        "--method",
+        "pretrained",
+        "--noise",
+        "gaussian:sigma=5",
+    ]
+    words += [] if beside else ["-o", tmp_path / "out"]
+    folders = [tmp_path / name for name in ("pages", "kept", "std")]
+    words += ["--report", folders[0], "--results", folders[1], "--uncertainty", folders[2]]
+    code, _, err = run(*words)
+    assert code == 0, err
+    found = [sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) for folder in folders]
+    if beside:
+        names = [str(Path(name).with_name(f"{Path(name).stem}_denoised{Path(name).suffix}")) for name in names]
+    assert len(found[0]) == len(found[2]) == len(names)
+    assert beside or found[0] == pages
+    assert sum(name.endswith("result.json") for name in found[1]) == len(names)
+    before = {path: path.read_bytes() for path in folders[0].rglob("*.html")}
+    assert run(*words)[0] == 2  # nothing is replaced unasked, and that is known before the work
+    assert run(*words, "--overwrite")[0] == 0
+    assert {path.name for path in before} == {path.name for path in folders[0].rglob("*.html")}
+
+
+def test_every_file_has_its_page_of_noise(run: Run, tmp_path: Path) -> None:
+    names = ["a.tif", "a.npy", "sub/a.tif"]
+    (tmp_path / "sub").mkdir()
+    for name in names:
+        hush.write(tmp_path / name, Image(np.random.default_rng(0).normal(100, 5, (64, 64)), "YX"))
+    assert run("analyze", *(tmp_path / name for name in names), "--report", tmp_path / "pages")[0] == 0
+    found = {str(path.relative_to(tmp_path / "pages")) for path in (tmp_path / "pages").rglob("*.html")}
+    assert found == {f"{name}.html" for name in names}
 
 
 def test_python_interface(noisy: np.ndarray) -> None:

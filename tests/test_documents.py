@@ -45,7 +45,7 @@ def test_public_names() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-@pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
+@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
 def test_doctests(name: str) -> None:
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -15,7 +15,7 @@ from hush.core.errors import HushError
 from hush.core.image import Image
 
 pytestmark = [  # of missing pixels hush warns; of matrices numpy
-    pytest.mark.filterwarnings("ignore::hush.errors.HushWarning"),
+    pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning"),
     pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning"),
 ]
 

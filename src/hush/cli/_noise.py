@@ -74,11 +74,13 @@ def analyze(inputs: Sequence[str], report: Path | None, **said: Any) -> int:
 
     console = Console(quiet=said["quiet"], as_json=said["as_json"])
     known = {name: said[name] for name in ("noise", "gain", "offset", "read_noise", "dark")}
-    planned = [files.Job(source, source) for source in files.expand(inputs)]
+    sources = files.expand(inputs)
+    named = zip(sources, files.names_apart(sources, stems=True), strict=True)
+    planned = [files.Job(source, source, name) for source, name in named]
     if report is not None and len(planned) > 1 and report.suffix == ".html":
         raise HushError(f"--report {report.name} is one page, and there are {len(planned)} files: give a folder")
     for job in planned:
-        page = report / f"{job.source.stem}.html" if report is not None and len(planned) > 1 else report
+        page = report / f"{job.page}.html" if report is not None and len(planned) > 1 else report
         with console.attempt([job], len(planned) > 1):
             job.record = jobs.analyze_file(job.source, said["axes"], page, said["overwrite"], **known)
             if not said["as_json"]:

@@ -158,7 +158,7 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
 
     page, spread = options.report, options.uncertainty
     if spread is not None:
-        for path in [spread / job.target.name for job in planned] if len(planned) > 1 else [spread]:
+        for path in [spread / job.spread for job in planned] if len(planned) > 1 else [spread]:
             if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
                 raise HushError(f"--uncertainty {path.name} must hold fractions: give .tif or .npy")
             if path.absolute() in [job.target.absolute() for job in planned]:
@@ -168,7 +168,7 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
         return
     if len(planned) > 1 and page.suffix == ".html":
         raise HushError(f"--report {page.name} is one page, and there are {len(planned)} files: give a folder")
-    pages = [page / f"{job.target.stem}.html" for job in planned] if len(planned) > 1 else [page]
+    pages = [page / f"{job.page}.html" for job in planned] if len(planned) > 1 else [page]
     for path in pages:
         if path.is_dir():
             raise HushError(f"--report {path} is a folder; for one file give a name, e.g. {path / 'page.html'}")

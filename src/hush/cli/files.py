@@ -20,10 +20,15 @@ from hush.core.image import Array, Image
 
 @dataclass
 class Job:
-    """One file: where it comes from, where its result goes, and how it ended."""
+    """One file: where it comes from, where its result goes, and how it ended.
+
+    `page` and `spread` are what its page (without ``.html``) and its uncertainty are called in the folders for several.
+    """
 
     source: Path
     target: Path
+    page: Path = Path()
+    spread: Path = Path()
     image: Image | None = None
     partner: Path | None = None
     target_image: Image | None = None
@@ -137,7 +142,37 @@ def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> l
             raise HushError(f"{source.name} is a folder; give its files, e.g. {source / '*.tif'}")
     for target in targets:
         io.check_output(target, overwrite=overwrite, inputs=sources)
-    return [Job(source, target) for source, target in zip(sources, targets, strict=True)]
+    pages, spreads = names_apart(targets, stems=True), names_apart(targets, stems=False)
+    return [Job(*each) for each in zip(sources, targets, pages, spreads, strict=True)]
+
+
+def names_apart(targets: Sequence[Path], stems: bool) -> list[Path]:
+    """Name what stands beside results, all in one folder: the shortest names that differ.
+
+    Parameters
+    ----------
+    targets : sequence of Path
+        The results.
+    stems : bool
+        Whether a name without its suffix will do.
+
+    Returns
+    -------
+    list of Path
+        All stems, all names, or all paths below the folder that the results share.
+
+    Examples
+    --------
+    >>> [str(name) for name in names_apart([Path("o/a.tif"), Path("o/a.png")], stems=True)]
+    ['a.tif', 'a.png']
+    """
+    full = [Path(os.path.abspath(target)) for target in targets]  # noqa: PTH100 -- folds ".." and keeps links
+    if stems and len({path.stem for path in full}) == len(full):
+        return [Path(path.stem) for path in full]
+    if len({path.name for path in full}) == len(full):
+        return [Path(path.name) for path in full]
+    top = os.path.commonpath([path.parent for path in full])
+    return [path.relative_to(top) for path in full]
 
 
 def partial_of(jobs: Sequence[Job]) -> Path:

@@ -79,7 +79,7 @@ def _spread_path(job: Job, options: Options, several: bool) -> Path | None:
     """Where the standard deviation goes; its folder is made."""
     if options.uncertainty is None:
         return None
-    target = options.uncertainty / job.target.name if several else options.uncertainty
+    target = options.uncertainty / job.spread if several else options.uncertainty
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
@@ -90,16 +90,16 @@ def _write_page(job: Job, noisy: Image, result: Result, options: Options, severa
     from hush.reports._html import page
     from hush.reports.denoising import collect
 
-    with _results_folder(options, job.source.stem, several) as folder:
+    with _results_folder(options, job.page, several) as folder:
         collect(folder, noisy, result, command=command(job, result.info))
         if options.report is not None:
-            target = options.report / f"{job.target.stem}.html" if several else options.report
+            target = options.report / f"{job.page}.html" if several else options.report
             target.parent.mkdir(parents=True, exist_ok=True)
             page(folder, target, overwrite=options.overwrite)
 
 
 @contextmanager
-def _results_folder(options: Options, name: str, several: bool) -> Iterator[Path]:
+def _results_folder(options: Options, name: Path, several: bool) -> Iterator[Path]:
     if options.results is not None:
         yield options.results / name if several else options.results
     else:

@@ -148,7 +148,8 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
         one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
     points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
     if one.kind in PHOTONS and light is None:
-        one = dataclasses.replace(one, **_above(one.a, one.b, points, line))
+        a, b = _above(one.a, one.b, points, line)
+        one = dataclasses.replace(one, a=a, b=b)
     model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
     if model and one.b > 0 and points.mean.min() >= 0:  # nothing below zero: an offset of none, and read noise
         model = PoissonGaussian(one.a, 0.0, float(np.sqrt(one.b)))
@@ -183,13 +184,13 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     )
 
 
-def _above(a: float, b: float, points: flat_blocks.Points, line: flat_blocks.Line) -> dict[str, float]:
+def _above(a: float, b: float, points: flat_blocks.Points, line: flat_blocks.Line) -> tuple[float, float]:
     """The line, turned about its middle where it is below zero at a signal: there is none without its noise."""
     dark = float(points.mean.min())
     if not (a > 0 and line.middle > dark and -b / a > dark + a):
-        return {"a": a, "b": b}
+        return a, b
     slope = (a * line.middle + b) / (line.middle - dark)
-    return {"a": slope, "b": -slope * dark}
+    return slope, -slope * dark
 
 
 def _few(

@@ -146,7 +146,7 @@ class Pretrained(Classical):
     @property
     def weights_used(self) -> str:
         """Name of the weights."""
-        return self.taken_
+        return getattr(self, "taken_", "")
 
     @property
     def label(self) -> str:
