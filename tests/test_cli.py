@@ -201,6 +201,13 @@ def test_odd_input_is_a_clear_error(run: Run, tmp_path: Path, kind: str) -> None
         (["--nonsense"], "nonsense"),
         (["--ndim", "3"], "Z axis"),
         (["--method", "structn2v", "--set", "mask=2x2"], "odd"),
+        (["--method", "structn2v", "--set", "mask=[[1,1]]"], "mask"),
+        (["--method", "structn2v", "--set", "mask=[[1,1,1],[1]]"], "mask"),
+        (["--method", "structn2v", "--set", "mask=[[1,1,null]]"], "mask"),
+        (["--method", "structn2v", "--set", "mask=[[1,'a',1]]"], "mask"),
+        (["--method", "structn2v", "--set", "mask=[[1,1,1]"], "mask"),
+        (["--method", "structn2v", "--set", "mask=1x-3"], "mask"),
+        (["--method", "structn2v", "--set", "mask="], "mask"),
     ],
 )
 def test_odd_options_are_a_clear_error(run: Run, tif: Path, options: list[str], part: str) -> None:
@@ -208,6 +215,23 @@ def test_odd_options_are_a_clear_error(run: Run, tif: Path, options: list[str], 
     assert code == 2
     assert part in err
     assert sorted(p.name for p in tif.parent.iterdir()) == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "words"),
+    [
+        ("[[1,1,1]]", "1x3"),
+        ("[[1], [1], [1]]", "3x1"),
+        ("[[0,1,0],[1,1,1],[0,1,0]]", "010,111,010"),
+        ("[1, 1, 1]", "111"),
+    ],
+)
+def test_a_mask_may_be_lists(run: Run, tif: Path, tmp_path: Path, lists: str, words: str) -> None:
+    small = ["--method", "structn2v", "--steps", "3", "--set", "maps=2", "--set", "batch=1", "--set", "patch=16"]
+    for name, mask in (("a.tif", lists), ("b.tif", words)):
+        code, _, err = run("denoise", tif, "-o", tmp_path / name, *small, "--set", f"mask={mask}")
+        assert code == 0, err
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
 def test_output_that_must_not_be_written(run: Run, tif: Path, small: list[str], tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_masks_are_read(spec: object) -> None:
     assert structure_mask(spec, 3).shape == (1, 1, 5)
 
 
-@pytest.mark.parametrize("spec", ["2x5", "ab", "1x1x1x1"])
+@pytest.mark.parametrize("spec", ["2x5", "ab", "1x1x1x1", "121", [[1, 2, 1]], [[1, float("nan"), 1]], [[1, 1]], [[]]])
 def test_wrong_masks_are_refused(spec: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         structure_mask(spec, 2)

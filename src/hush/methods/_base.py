@@ -355,6 +355,8 @@ def parse(name: str, text: str, hint: Any) -> Any:
     if type(None) in options and text.lower() in ("none", "null", ""):
         return None
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.startswith(("[", "(")) and any(typing.get_origin(option) is list for option in options):
+        return _listed(name, text)  # before a text, which takes everything
     for option in options:
         if typing.get_origin(option) is typing.Literal:
             if text in typing.get_args(option):
@@ -366,10 +368,15 @@ def parse(name: str, text: str, hint: Any) -> Any:
             return option(text)
         if option is str:
             return text
-        if typing.get_origin(option) is not None and text[:1] in "[(":
-            return json.loads(text)
     wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
     raise SettingError(f"setting {name} takes {wanted}, and was given {text!r}")
+
+
+def _listed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text.replace("(", "[").replace(")", "]"))
+    except (ValueError, RecursionError):
+        raise HushError(f"setting {name} takes lists as in [[1, 1, 1]], and was given {text!r}") from None
 
 
 def _is_number(text: str, kind: Callable[[str], Any]) -> bool:

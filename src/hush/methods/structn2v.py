@@ -44,7 +44,7 @@ class StructN2V(Noise2Void):
         super().check()
         try:
             structure_mask(self.mask, self.ndim)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RuntimeError) as error:  # torch raises the last of what is no number
             raise HushError(f"setting mask cannot be {self.mask!r}: {error}; possible: '1x11', '010,111,010'") from None
 
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:

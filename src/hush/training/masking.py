@@ -348,4 +348,6 @@ def structure_mask(spec: str | Sequence[object], ndim: int) -> Tensor:
         mask = torch.as_tensor(spec)
     if mask.ndim > ndim or any(size % 2 == 0 for size in mask.shape):
         raise ValueError(f"a mask needs odd sizes and at most {ndim} axes, and this one is {tuple(mask.shape)}")
+    if not ((mask == 0) | (mask == 1)).all():
+        raise ValueError("a mask holds 0 and 1")
     return mask.reshape(*(1,) * (ndim - mask.ndim), *mask.shape) != 0
