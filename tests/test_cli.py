@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -502,6 +505,18 @@ def test_every_file_has_its_page_of_noise(run: Run, tmp_path: Path) -> None:
     assert run("analyze", *(tmp_path / name for name in names), "--report", tmp_path / "pages")[0] == 0
     found = {str(path.relative_to(tmp_path / "pages")) for path in (tmp_path / "pages").rglob("*.html")}
     assert found == {f"{name}.html" for name in names}
+
+
+@pytest.mark.parametrize("name", ["x@@data@@.tif", "@@table@@.tif", "@@name@@.tif", "@@other@@.tif", "<b>&amp;\\1.tif"])
+def test_a_name_in_the_comparison_is_only_a_name(run: Run, tmp_path: Path, name: str) -> None:
+    tifffile.imwrite(tmp_path / name, np.random.default_rng(0).integers(0, 255, (24, 24), np.uint8))
+    assert run("compare", tmp_path / name, "--methods", "gaussian", "-o", tmp_path / "c")[0] == 0
+    page = (tmp_path / "c" / "page.html").read_text("utf-8")
+    title = re.search("<title>(.*?)</title>", page, re.DOTALL)
+    assert title is not None
+    assert name in html.unescape(title[1])
+    assert len(title[1]) < 100
+    assert f"hush compare {shlex.quote(name)}" in html.unescape(page)
 
 
 def test_python_interface(noisy: np.ndarray) -> None:

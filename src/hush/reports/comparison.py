@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import os
+import re
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -60,8 +61,7 @@ def compare_page(folder: str | os.PathLike[str], target: Path, *, overwrite: boo
         ),
         "data": data,
     }
-    for key, value in parts.items():
-        text = text.replace(f"@@{key}@@", value)
+    text = re.sub(r"@@(\w+)@@", lambda hit: parts[hit[1]], text)  # once: what is filled in may hold such signs itself
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
         file.write(text)
