@@ -14,7 +14,7 @@ from hush.core.metrics import data_range
 from hush.estimation import artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
 from hush.estimation.report import ChannelNoise, NoiseReport, recommend, verdict
-from hush.noise import Noise, NoiseModel
+from hush.noise import Noise, NoiseModel, _whole
 from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.noise.speckle import Speckle
 
@@ -73,8 +73,7 @@ def analyze(
         image = without_dark(image, as_image(dark))
     found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
     if noise is not None:
-        drawn = noise.draw(np.random.default_rng(0)) if isinstance(noise, Noise) else noise
-        found = [_said(one, drawn) for one in found]
+        found = [_said(one, noise) for one in found]
     if not (gain is None and offset is None and read_noise is None):
         found = [_camera(one, gain, offset, read_noise) for one in found]
     peak = data_range(image)
@@ -292,17 +291,36 @@ def without_dark(image: Image, dark: Image) -> Image:
     return dataclasses.replace(image, data=np.asarray(image.data, np.float32) - pattern)
 
 
-def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
-    """Replace what was found by what the user says."""
-    parts = getattr(model, "parts", (model,))
-    lost = any("p" in part.parameters for part in parts)
-    others = [part for part in parts if "p" not in part.parameters]
-    if not others:  # pixels are lost or stuck: which, and what noise the others have, the image says better
+def _said(found: ChannelNoise, noise: Noise | NoiseModel) -> ChannelNoise:
+    """Replace what was found by what the user says: all of it; between the ends of a range what was found decides."""
+    bright = [point[0] for point in found.points]
+    ends = (min(bright), max(bright)) if len(set(bright)) > 1 else (found.middle, found.middle + 1.0)
+    if isinstance(noise, NoiseModel):
+        return _replaced(found, noise, ends)
+    if not noise.ranges:
+        return _replaced(found, noise.at([]), ends)
+    model, limits = _whole.decided(noise, lambda x: found.a * x + found.b, ends)
+    said = _replaced(found, model, ends)
+    quiet, loud = (_replaced(found, limit, ends) for limit in limits)
+    if found.kind == "none" and quiet.level <= found.level:  # less than anybody sees, and that is one of the possible
+        said = dataclasses.replace(found, said=True)
+    interval = {}
+    for name, (low, high) in found.interval.items():
+        here, *both = (one.a if name == "a" else one.level for one in (said, quiet, loud))
+        least, most = np.clip([low, high], min(both), max(both))
+        interval[name] = min(float(least), here), max(float(most), here)
+    return dataclasses.replace(said, interval=interval)
+
+
+def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float]) -> ChannelNoise:
+    """Replace what was found by a model."""
+    share, left = _whole.remaining(model)
+    if left is None:  # pixels are lost or stuck: which, and what noise the others have, the image says better
         return dataclasses.replace(found, said=True)
-    model = others[0]
+    lost, pixelwise, model = share < 1, left.pixelwise, _whole.as_one(left, ends)
     if not lost:
         found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
-    if model.pixelwise:
+    if pixelwise:
         found = dataclasses.replace(found, white=True, mask=None, stripes={}, chequerboard=0.0)
     _, variance = model.moments(np.array([[found.middle], [found.middle + 1.0]]))
     values = model.parameters
@@ -318,9 +336,8 @@ def _said(found: ChannelNoise, model: NoiseModel) -> ChannelNoise:
     offset = float(values.get("offset") or 0.0)
     interval = {"a": (a, a), "level": (level, level)}
     doubt = _doubt(found, model)
-    return dataclasses.replace(
-        found, kind=kind, gain=gain, offset=offset, sigma=sigma, a=a, b=b, interval=interval, said=True, doubt=doubt
-    )
+    told: dict[str, Any] = {"kind": kind, "gain": gain, "offset": offset, "sigma": sigma, "a": a, "b": b}
+    return dataclasses.replace(found, **told, interval=interval, said=True, doubt=doubt, apart=gain > 0)
 
 
 def _doubt(found: ChannelNoise, model: NoiseModel) -> str:

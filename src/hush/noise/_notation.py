@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,25 @@ class Noise:
 
     def draw(self, rng: np.random.Generator) -> NoiseModel:
         """Draw the ranges and return the model."""
+        return self._model(lambda one: float(rng.uniform(one.low, one.high)))
+
+    @property
+    def ranges(self) -> int:
+        """How many of its parameters are ranges."""
+        return sum(isinstance(v, Range) for _, steps in self.terms for _, given in steps for _, v in given)
+
+    def at(self, places: Sequence[float]) -> NoiseModel:
+        """Return the model with each range at a place between its ends: 0 is its low one, 1 its high one."""
+        left = iter(places)
+        return self._model(lambda one: one.low + next(left) * (one.high - one.low))
+
+    def _model(self, pick: Callable[[Range], float]) -> NoiseModel:
         parts, shares = [], []
         for share, steps in self.terms:
-            models = [registry.get("noise", name)(**{k: _drawn(v, rng) for k, v in given}) for name, given in steps]
+            models = [
+                registry.get("noise", name)(**{k: pick(v) if isinstance(v, Range) else v for k, v in given})
+                for name, given in steps
+            ]
             parts.append(models[0] if len(models) == 1 else InSequence(tuple(models)))
             shares.append(share)
         return parts[0] if len(parts) == 1 else InSpace(tuple(parts), tuple(shares))
@@ -70,10 +86,6 @@ class Noise:
         if len(texts) == 1:
             return texts[0]
         return " | ".join(f"{percent(share)}% {text}" for (share, _), text in zip(self.terms, texts, strict=True))
-
-
-def _drawn(value: Any, rng: np.random.Generator) -> Any:
-    return float(rng.uniform(value.low, value.high)) if isinstance(value, Range) else value
 
 
 def _times(value: Any, factor: float) -> Any:
