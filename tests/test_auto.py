@@ -57,7 +57,7 @@ def test_a_clean_image_comes_back_untouched() -> None:
 
 
 def test_texture_in_which_the_network_sees_far_less_noise_is_left() -> None:
-    clean = data.gravel()[:256, :256]
+    clean = data.gravel()
     found = hush.analyze(clean)
     assert found.channels[0].level > 15  # what its neighbours share passes for noise
     assert found.recommendation["method"] == "pretrained"
@@ -370,9 +370,10 @@ def test_where_a_pattern_was_removed_bm3d_is_tried_or_a_warning_says_so(monkeypa
     plain = registry.get("methods", "pretrained")(tta=True).fit(image).run(image)
     assert hush.psnr(result.image.data, cloth(256), 255) > hush.psnr(plain.image.data, cloth(256), 255) + 2
     monkeypatch.setitem(BUDGET, "fast", 0.5)  # as of a larger image, for which there is no time
-    with pytest.warns(hush.HushWarning, match="a pattern that repeats"):
+    with pytest.warns(hush.HushWarning):
         result = hush.Auto().fit(image).run(image)
     assert result.info["chosen"] == "pretrained"
+    assert codes(result) == {"residual-periodic"}
 
 
 def test_more_time_weighs_the_network_and_bm3d(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,7 +442,7 @@ def test_a_channel_of_one_value_says_nothing_against_the_others(camera: np.ndarr
     stack = np.stack([noisy(camera, "gaussian:sigma=12"), np.full_like(camera, 5)])
     with pytest.warns(hush.HushWarning) as said:
         result = hush.Auto().fit(Image(stack, "CYX")).run(Image(stack, "CYX"))
-    assert {str(one.message) for one in said} == {"channel 1 is constant: it is given back unchanged"}
+    assert [(one.message.code, one.message.figure) for one in said] == [("constant", 1)]
     assert (result.image.data[1] == 5).all()
     assert hush.psnr(result.image.data[0], camera, 255) > 30
 
@@ -544,8 +545,8 @@ def test_a_wrong_level_is_said_and_put_right(camera: np.ndarray) -> None:
     image = noisy(camera, "gaussian:sigma=30")
     with pytest.warns(hush.HushWarning):
         result = hush.Auto(noise="gaussian:sigma=14").fit(image).run(image)
-    (found,) = result.info["warnings"]
-    assert (found["code"], found["figure"]) == ("level-changed", pytest.approx(30 / 14, rel=0.1))
+    figures = {found["code"]: found["figure"] for found in result.info["warnings"]}
+    assert figures["level-changed"] == pytest.approx(30 / 14, rel=0.1)
     assert hush.psnr(result.image.data, camera, 255) > 26
 
 

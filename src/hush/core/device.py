@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 
 from hush.core.errors import HushError
@@ -139,12 +140,7 @@ def memory_format(ndim: int) -> torch.memory_format:
 
 def available_memory() -> int:
     """Return the bytes that can still be taken, never more than the container allows."""
-    free = 4 << 30  # where nothing is known
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        pass
+    free = int(psutil.virtual_memory().available)
     for limit, used in LIMITS:
         try:
             free = min(free, int(Path(limit).read_text("ascii")) - int(Path(used).read_text("ascii")))

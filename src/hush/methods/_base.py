@@ -376,7 +376,7 @@ def _listed(name: str, text: str) -> Any:
     try:
         return json.loads(text.replace("(", "[").replace(")", "]"))
     except (ValueError, RecursionError):
-        raise HushError(f"setting {name} takes lists as in [[1, 1, 1]], and was given {text!r}") from None
+        raise SettingError(f"setting {name} takes lists as in [[1, 1, 1]], and was given {text!r}") from None
 
 
 def _is_number(text: str, kind: Callable[[str], Any]) -> bool:
