@@ -272,7 +272,7 @@ def test_frames_say_more_than_one(picture: np.ndarray) -> None:
 def test_what_the_user_says_is_used(picture: np.ndarray) -> None:
     image = noisy(picture, "gaussian:sigma=15")
     said = hush.analyze(image, noise=parse("gaussian:sigma=30")).channels[0]
-    assert (said.kind, said.sigma, said.said) == ("gaussian", 30, True)
+    assert (said.kind, said.sigma, said.given) == ("gaussian", 30, True)
     camera = hush.analyze(image, gain=2, offset=10, read_noise=3).channels[0]
     assert (camera.kind, camera.a, camera.b) == ("poisson_gaussian", 2, 9 - 20)
     with pytest.raises(HushError, match="--gain"):

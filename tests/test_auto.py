@@ -24,7 +24,7 @@ from hush.methods._budget import BUDGET, Clock
 from hush.methods._ensemble import Blend, Candidate, Trial, choose, weigh
 from hush.noise import parse
 from hush.pretrained import weights
-from hush.quality.diagnostics import doubts
+from hush.quality.diagnostics import diagnose
 from hush.quality.estimate import Domain
 from hush.quality.risk import Stein
 
@@ -527,8 +527,8 @@ def report(camera: np.ndarray) -> Any:
 )
 def test_what_was_removed_is_looked_at(camera: np.ndarray, report: Any, spoil: Any, said: str) -> None:
     image = noisy(camera, "gaussian:sigma=20")
-    assert doubts(Image(image, "YX"), Image(camera, "YX"), report) == []
-    found = doubts(Image(image, "YX"), Image(spoil(camera, image).astype(np.float32), "YX"), report)
+    assert diagnose(Image(image, "YX"), Image(camera, "YX"), report) == []
+    found = diagnose(Image(image, "YX"), Image(spoil(camera, image).astype(np.float32), "YX"), report)
     figures = {one.code: one.figure for one in found}
     assert said in figures
     assert said != "brightness-changed" or figures[said] == pytest.approx(0.2, abs=0.01)
@@ -538,7 +538,7 @@ def test_few_photons_alone_are_no_reason_for_doubt(camera: np.ndarray) -> None:
     scene = 6.0 * (camera / 255) ** 3  # photons: most pixels have none
     image = noisy(scene, "poisson:photons=255") * 4
     report = hush.analyze(image, noise=parse("poisson_gaussian:gain=4"))
-    assert doubts(Image(image, "YX"), Image((4 * scene).astype(np.float32), "YX"), report) == []
+    assert diagnose(Image(image, "YX"), Image((4 * scene).astype(np.float32), "YX"), report) == []
 
 
 def test_a_wrong_level_is_said_and_put_right(camera: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from hush.methods import _bm3d
 from hush.noise import parse
 from hush.quality import risk
 from hush.quality.estimate import Domain
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_an_edge_is_no_impulse(camera: np.ndarray) -> None:
     image = noisy(camera, "gaussian:sigma=3")
     hot = np.array(image)
     hot[5::29, 7::31] += 150
-    repaired = Stabiliser(found).repair(hot)
+    repaired = Stabilizer(found).repair(hot)
     touched = repaired != hot
     assert touched[5::29, 7::31].mean() > 0.85
     assert touched.mean() < 0.004  # a step of 15 is more than noise explains: thousands of pixels on edges have it
@@ -171,11 +171,11 @@ def test_sure_holds_where_photons_are_few() -> None:
     image = noisy(clean, "poisson_gaussian:gain=16")
     said = analyze(image, noise=parse("poisson_gaussian:gain=16"))
     domain = Domain(Image(image, "YX"), said)
-    stable = domain.stack(image, Stabiliser.forward)
+    stable = domain.stack(image, Stabilizer.forward)
     model = registry.get("methods", "gaussian")(width=1.2, noise="poisson_gaussian:gain=16").fit(image)
     unit = risk.sure(domain.through(model.denoise), stable, domain.sigma).value
     estimate = risk.sure(domain.through(model.denoise), stable, domain.deviation(stable)).value
-    target = domain.stack(clean, Stabiliser.forward_mean)
+    target = domain.stack(clean, Stabilizer.forward_mean)
     truth = float(((domain.through(model.denoise)(stable) - target) ** 2).mean())
     assert abs(estimate - truth) < 0.3 * abs(unit - truth)  # the noise is still no Gaussian one
     assert estimate > 0
@@ -222,7 +222,7 @@ def test_residual_tells_structure_from_noise(camera: np.ndarray) -> None:
 def test_stabilised_domain_and_back() -> None:
     clean = epithelium(64)
     report = analyze(noisy(epithelium(256), "poisson_gaussian:gain=5,sigma=4"))
-    way = Stabiliser(report.channels[0])
+    way = Stabilizer(report.channels[0])
     np.testing.assert_allclose(way.plain_inverse(way.forward(clean)), clean, rtol=1e-4)
     np.testing.assert_allclose(way.inverse(way.forward_mean(clean)), clean, atol=0.05)
 

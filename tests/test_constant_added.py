@@ -9,7 +9,7 @@ import hush
 from hush.noise import parse
 from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.vst import anscombe
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 
 def waves(size: int = 96) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_the_analysis_moves_with_the_image(added: float) -> None:
     assert moved.light.offset - plain.light.offset == pytest.approx(added, abs=0.1)
     assert moved.light.sigma == plain.light.sigma
     lowest = min(point[0] for point in moved.points)
-    assert Stabiliser(moved).inverse(np.zeros(1))[0] < lowest
+    assert Stabilizer(moved).inverse(np.zeros(1))[0] < lowest
 
 
 @pytest.mark.parametrize(("a", "b"), [(4.0, 9.0), (4.0, -80.0), (0.5, 100.0)])

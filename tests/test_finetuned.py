@@ -72,7 +72,7 @@ def test_the_dark_does_not_teach_alone() -> None:
     light[:, 48:] = 40.0
     noisy = np.random.default_rng(0).poisson(light).astype(np.float32)
     model = tuned().fit(noisy)
-    shown = list(model._shown(model.seen(Image(noisy, "YX"))))
+    shown = list(model._shown(model.prepared(Image(noisy, "YX"))))
     dim = [one.copy() for one in shown]
     dim[0][0, 0, :, :40] += 0.2 * dim[0][0, 1, :, :40]  # a fifth of the level more, where there is nearly no noise
     net = model._loaded[0]

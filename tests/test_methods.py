@@ -17,13 +17,13 @@ from hush.core import registry
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image
 from hush.core.metrics import psnr
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 from hush.methods._learned import NetDenoiser
 from hush.methods._model_file import save_model
 
 METHODS = registry.names("methods")
 LEARNED = [name for name in METHODS if issubclass(registry.get("methods", name), NetDenoiser)]
-FILTERS = [name for name in METHODS if issubclass(registry.get("methods", name), Classical)]
+FILTERS = [name for name in METHODS if issubclass(registry.get("methods", name), Filter)]
 
 
 def build(name: str, **settings: Any) -> Any:

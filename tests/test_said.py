@@ -51,7 +51,7 @@ def test_a_sum_or_a_mixture_has_the_variance_of_all_its_parts(text: str) -> None
                 values = parse(one).draw(rng).sample(values, rng)
             squares, kept = squares + share * alive * values.var(), kept + share * alive
         assert found.a * bright + found.b == pytest.approx(squares / kept, rel=0.05)
-    assert found.said
+    assert found.given
     assert found.interval["level"] == (found.level, found.level)
 
 

@@ -20,7 +20,7 @@ from hush.estimation.report import NoiseReport
 from hush.methods._base import Denoiser, learning
 from hush.quality import risk
 from hush.quality.estimate import Domain, hidden_risk, middle
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 FORMAT = 1
 SIDE = 1024  # longest side of a picture on the page
@@ -125,7 +125,7 @@ def _entry(
             figures |= {key: value for key, value in scores(result.image, reference).items() if key != "peak"}
         window = middle(image)
         domain = Domain(window, report)
-        noisy = domain.stack(window.data, Stabiliser.forward)
+        noisy = domain.stack(window.data, Stabilizer.forward)
         if np.isfinite(noisy).all():
             estimate = risk.sure(domain.through(model.denoise), noisy, domain.deviation(noisy), seed=seed)
             figures |= {"risk": estimate.value, "risk_error": estimate.error}
@@ -133,8 +133,8 @@ def _entry(
                 other = hidden_risk(model.denoise, domain, noisy, seed, learning(build))
                 figures |= {"hidden": other.value, "hidden_error": other.error}
     whole = Domain(image, report)
-    before = whole.stack(image.data, Stabiliser.forward)
-    after = whole.stack(result.image.data, Stabiliser.forward_mean)
+    before = whole.stack(image.data, Stabilizer.forward)
+    after = whole.stack(result.image.data, Stabilizer.forward_mean)
     figures |= {"whiteness": risk.residual(before, after)["whiteness"]}
     plain = whole.stack(image.data, lambda way, plane: plane), whole.stack(result.image.data, lambda way, plane: plane)
     figures |= {key: value for key, value in risk.residual(*plain).items() if key != "whiteness"}

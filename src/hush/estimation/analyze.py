@@ -303,7 +303,7 @@ def _said(found: ChannelNoise, noise: Noise | NoiseModel) -> ChannelNoise:
     said = _replaced(found, model, ends)
     quiet, loud = (_replaced(found, limit, ends) for limit in limits)
     if found.kind == "none" and quiet.level <= found.level:  # less than anybody sees, and that is one of the possible
-        said = dataclasses.replace(found, said=True)
+        said = dataclasses.replace(found, given=True)
     interval = {}
     for name, (low, high) in found.interval.items():
         here, *both = (one.a if name == "a" else one.level for one in (said, quiet, loud))
@@ -316,7 +316,7 @@ def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float])
     """Replace what was found by a model."""
     share, left = _whole.remaining(model)
     if left is None:  # pixels are lost or stuck: which, and what noise the others have, the image says better
-        return dataclasses.replace(found, said=True)
+        return dataclasses.replace(found, given=True)
     lost, pixelwise, model = share < 1, left.pixelwise, _whole.as_one(left, ends)
     if not lost:
         found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
@@ -337,7 +337,7 @@ def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float])
     interval = {"a": (a, a), "level": (level, level)}
     doubt = _doubt(found, model)
     told: dict[str, Any] = {"kind": kind, "gain": gain, "offset": offset, "sigma": sigma, "a": a, "b": b}
-    return dataclasses.replace(found, **told, interval=interval, said=True, doubt=doubt, apart=gain > 0)
+    return dataclasses.replace(found, **told, interval=interval, given=True, doubt=doubt, apart=gain > 0)
 
 
 def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
@@ -368,4 +368,4 @@ def _camera(found: ChannelNoise, gain: float | None, offset: float | None, read:
     if offset is None and dark < model.offset:  # there is signal below: the line with this slope through what was found
         model = PoissonGaussian.from_line(gain, found.level**2 - gain * found.middle)
     found = dataclasses.replace(found, gain=model.gain, offset=model.offset, sigma=model.sigma, a=model.a, b=model.b)
-    return dataclasses.replace(found, kind="poisson_gaussian", said=True, apart=True)
+    return dataclasses.replace(found, kind="poisson_gaussian", given=True, apart=True)

@@ -85,7 +85,7 @@ class ChannelNoise:
     middle: float = 0.0
     points: tuple[tuple[float, float, float], ...] = ()
     flat: float = 0.0
-    said: bool = False
+    given: bool = False
     doubt: str = ""
     apart: bool = False
 

@@ -1,4 +1,4 @@
-"""Classical: what all filters share that learn nothing but the noise level."""
+"""Filter: what all filters share that learn nothing but the noise level."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from hush.core.missing import fill
 from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.methods._apply import Work, apply
 from hush.methods._base import Images, Report, Result, Strength, as_images, demand, spread_of
-from hush.methods._noise_aware import Seeing
+from hush.methods._noise_aware import PreparedInput
 from hush.quality import risk
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 SIDE = {2: 256, 3: 64}  # of a tile
 TRIAL = 256  # side of the window on which a parameter is chosen
 
 
 @dataclass(kw_only=True, eq=False)
-class Classical(Seeing):
+class Filter(PreparedInput):
     """A filter for white Gaussian noise, and how it serves for other noise: stabilised, filtered, brought back.
 
     A method answers `filter` and says in class attributes what its parameter is.
@@ -96,7 +96,7 @@ class Classical(Seeing):
         if not given:
             raise HushError("there is no image to look at")
         self.report_ = self._report or self._analysed(given[0])
-        image = self.seen(given[0])
+        image = self.prepared(given[0])
         self.ready(image)
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
@@ -108,7 +108,7 @@ class Classical(Seeing):
     def ready(self, image: Image) -> None:
         """Do what a method does once the noise is known: nothing, for most."""
 
-    def run_seen(
+    def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
@@ -152,8 +152,8 @@ class Classical(Seeing):
         planes = image.planes(self.ndim, self.joint_channels)
         return [plane.view(image.data) for plane in planes if plane.channel == number]
 
-    def _ways(self, image: Image, number: int) -> list[Stabiliser]:
-        return [Stabiliser(noise, self.stabilise) for noise in self._noises(image, number)]
+    def _ways(self, image: Image, number: int) -> list[Stabilizer]:
+        return [Stabilizer(noise, self.stabilise) for noise in self._noises(image, number)]
 
     def _work(self, image: Image, number: int, spread: bool) -> Work | None:
         """What is done to a piece of one channel; `spread`: also its standard deviation."""
@@ -198,11 +198,11 @@ class Classical(Seeing):
         """Tiles that are filtered at once."""
         return cores()
 
-    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Any:
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabilizer]) -> Any:
         """Return what a filter must know of all planes before they are cut into tiles."""
         return None
 
-    def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+    def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
         """Stabilise a piece of shape (C, [Z,] Y, X), and say its channels' noise."""
         repaired = [way.repair(plane) for way, plane in zip(ways, piece, strict=True)]
         ready = np.stack([way.forward(plane) for way, plane in zip(ways, repaired, strict=True)])
@@ -231,7 +231,7 @@ class Classical(Seeing):
             return self.options[0] if self.usual is None else self.usual
         return self.choose(*self._window(image, number))
 
-    def _window(self, image: Image, number: int) -> tuple[Array, Array, Any, Sequence[Stabiliser]]:
+    def _window(self, image: Image, number: int) -> tuple[Array, Array, Any, Sequence[Stabilizer]]:
         """The middle of a channel's middle plane, stabilised; its noise; what `prepare` gives; and its stabilisers."""
         ways = self._ways(image, number)
         views = self._views(image, number)
@@ -239,7 +239,7 @@ class Classical(Seeing):
         middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
         return *self.stabilised(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
 
-    def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabiliser]) -> float:
+    def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabilizer]) -> float:
         """Choose the parameter on a window: by hidden pixels with `calibrate`, else by Stein's estimate."""
 
         def risk_of(value: float) -> float:

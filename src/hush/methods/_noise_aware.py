@@ -1,4 +1,4 @@
-"""Knowing: methods that use what is known of the noise, and what they are shown of an image."""
+"""NoiseAware: methods that use what is known of the noise, and what they are shown of an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hush.noise import parse
 
 
 @dataclass(kw_only=True, eq=False)
-class Knowing(Denoiser):
+class NoiseAware(Denoiser):
     """A method that uses what is known about the noise, found by `hush.analyze` or said by the user.
 
     Parameters
@@ -50,7 +50,7 @@ class Knowing(Denoiser):
         self._report = report
         return self
 
-    def seen(self, image: Image) -> Image:
+    def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it: without the pattern of the dark picture, as bright as before."""
         if self.dark is None:
             return image
@@ -61,25 +61,25 @@ class Knowing(Denoiser):
     def look(self, image: Image) -> NoiseReport:
         """Find out, or take from the settings, what noise is in an image."""
         said = parse(self.noise) if self.noise is not None else None
-        return analyze(self.seen(image), noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
+        return analyze(self.prepared(image), noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
 
 
 @dataclass(kw_only=True, eq=False)
-class Seeing(Knowing):
-    """A method whose `fit` and `run_seen` work on images as they are `seen`: `run` gives back the files' own.
+class PreparedInput(NoiseAware):
+    """A method whose `fit` and `run_prepared` work on images as they are `seen`: `run` gives back the files' own.
 
     Of colours that are all the same, as grey micrographs are exported, it sees one: their noise is the same too.
     """
 
-    def seen(self, image: Image) -> Image:
+    def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
-        return one_colour(super().seen(image))
+        return one_colour(super().prepared(image))
 
-    def run_seen(
+    def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise an image as it is seen; see `hush.methods._base.Denoiser.run`."""
-        raise TypeError(f"{type(self).__name__} has no run_seen")
+        raise TypeError(f"{type(self).__name__} has no run_prepared")
 
     def run(
         self,
@@ -91,15 +91,15 @@ class Seeing(Knowing):
     ) -> Result:
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         noisy = as_image(image)
-        seen, strength = self.seen(noisy), strength or self.own_strength
+        seen, strength = self.prepared(noisy), strength or self.own_strength
         if seen is noisy:
-            return self.run_seen(noisy, out, done, std, strength)
+            return self.run_prepared(noisy, out, done, std, strength)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         if seen.axes == noisy.axes:
-            result = self.run_seen(seen, clean, done, std, strength)
+            result = self.run_prepared(seen, clean, done, std, strength)
             return replace(result, image=replace(result.image, data=clean))
         first, *others = (noisy.colour(number) for number in range(noisy.samples()))
-        result = self.run_seen(seen, clean[first], done, None if std is None else std[first], strength.grey)
+        result = self.run_prepared(seen, clean[first], done, None if std is None else std[first], strength.grey)
         for array in [clean] if std is None else [clean, std]:
             for other in others:
                 array[other] = array[first]

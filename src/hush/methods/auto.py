@@ -31,9 +31,9 @@ from hush.methods._base import (
 )
 from hush.methods._budget import BUDGET, LEARNING, Clock
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
-from hush.methods._noise_aware import Seeing
+from hush.methods._noise_aware import PreparedInput
 from hush.pretrained import weights
-from hush.quality.diagnostics import LESS, doubts, texture
+from hush.quality.diagnostics import LESS, diagnose, texture
 from hush.quality.estimate import WINDOW, judge, middle
 
 LOOK = 1024  # side of the window in which a result is looked at
@@ -46,7 +46,7 @@ PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photograph
 
 
 @dataclass(kw_only=True, eq=False)
-class Auto(Seeing):
+class Auto(PreparedInput):
     """Analyse the noise, denoise with the network that comes with hush, check the result, and say why.
 
     A clean image comes back untouched. Where what was removed speaks against the result, or where there is time,
@@ -118,7 +118,7 @@ class Auto(Seeing):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
-        given = [self.seen(image) for image in given]
+        given = [self.prepared(image) for image in given]
         noise = self._camera_noise(given[0])
         if noise is not None:
             self._choose_for_photograph(noise, given)
@@ -137,7 +137,7 @@ class Auto(Seeing):
         It does where noise is not a camera's: each colour has its own, or pixels are lost in all.
         """
         noises = self.report_.channels
-        if noises[0].said or image.samples() != 3 or image.channels > 1:
+        if noises[0].given or image.samples() != 3 or image.channels > 1:
             return None
         window = middle(image, LOOK)
         plane = next(iter(window.planes(2)))
@@ -332,7 +332,7 @@ class Auto(Seeing):
 
     # Applying ------------------------------------------------------------------------------------
 
-    def run_seen(
+    def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise with the chosen method; ``info`` has ``chosen``, ``reason``, ``decisions`` and ``trials``."""
@@ -387,7 +387,7 @@ class Auto(Seeing):
         """What speaks against a result; the network may have used another level than the analysis found."""
         if model.blind:
             return []  # there is no level to compare with
-        return doubts(noisy, clean, self.report_, float(np.median(model.level_factors or [1.0])))
+        return diagnose(noisy, clean, self.report_, float(np.median(model.level_factors or [1.0])))
 
     def _checked(self, model: Denoiser, noisy: Image, result: Result, strength: Strength) -> None:
         """Warn of what speaks against a result; where part of the noise was to stay nothing can be said."""

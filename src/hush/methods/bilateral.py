@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 RADIUS = 4  # of the window
 
 
 @dataclass(kw_only=True, eq=False)
-class Bilateral(Classical):
+class Bilateral(Filter):
     """Bilateral filter: a blur that keeps to pixels of like brightness (Tomasi and Manduchi, ICCV 1998).
 
     Colours are compared together. scikit-image's rounds brightness to a table of the piece that it is given; this
@@ -45,7 +45,7 @@ class Bilateral(Classical):
     contrast: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         axes = values.ndim - 1
         radius = RADIUS if axes == 2 else 2
         padded = np.pad(values, ((0, 0), *((radius, radius),) * axes), "symmetric")

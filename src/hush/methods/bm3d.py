@@ -11,14 +11,14 @@ import torch
 
 from hush.core.device import available_memory, device_of
 from hush.methods import _bm3d
-from hush.methods._filter import Classical
-from hush.vst.stabilizer import Stabiliser
+from hush.methods._filter import Filter
+from hush.vst.stabilizer import Stabilizer
 
 Array = Any
 
 
 @dataclass(kw_only=True, eq=False)
-class BM3D(Classical):
+class BM3D(Filter):
     """Block matching and three-dimensional filtering: the classic to beat (Dabov et al., IEEE TIP 2007).
 
     Both stages; grey, or colour in opponent space; other noise than white Gaussian through a variance-stabilising
@@ -46,7 +46,7 @@ class BM3D(Classical):
     wiener: bool = True
     device: str | None = None
 
-    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> tuple[float, float]:
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabilizer]) -> tuple[float, float]:
         """Return the range of the stabilised values of all planes, in which blocks are compared."""
         thin = [np.asarray(view.reshape(len(view), -1)[:, :: max(1, view[0].size >> 18)], np.float32) for view in views]
         ready = [

@@ -88,7 +88,7 @@ class Finetuned(Pretrained):
         """Find out the noise, take the weights, and train them further on the first image."""
         self.__dict__.pop("nets_", None)
         super().fit(images)
-        shown = list(self._shown(self.seen(as_images(images)[0])))
+        shown = list(self._shown(self.prepared(as_images(images)[0])))
         net, _ = weights.load(self.taken_, self.where[0])
         net = copy.deepcopy(net).requires_grad_(True)
         self.trained_ = 0
@@ -177,11 +177,11 @@ class Finetuned(Pretrained):
             planes = planes.take(order[::-1] if rng.random() < 0.5 else order, axis)
         return planes
 
-    def run_seen(
+    def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise an image; ``info`` says how many steps were trained."""
-        result = super().run_seen(image, out, done, std, strength)
+        result = super().run_prepared(image, out, done, std, strength)
         return replace(result, info=result.info | {"steps": getattr(self, "trained_", 0)})
 
 

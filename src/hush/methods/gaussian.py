@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 
 
 @dataclass(kw_only=True, eq=False)
-class GaussianFilter(Classical):
+class GaussianFilter(Filter):
     """Gaussian blur.
 
     Parameters
@@ -37,7 +37,7 @@ class GaussianFilter(Classical):
     width: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         return ndimage.gaussian_filter(values, (0, *(value,) * (values.ndim - 1)), output=np.float64, mode="mirror")
 
     def margin(self, value: float) -> int:

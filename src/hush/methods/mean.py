@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import ndimage
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 
 
 @dataclass(kw_only=True, eq=False)
-class Mean(Classical):
+class Mean(Filter):
     """Mean of a square of pixels: the simplest filter.
 
     Parameters
@@ -37,7 +37,7 @@ class Mean(Classical):
     size: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         return ndimage.uniform_filter(values, (1, *(int(value),) * (values.ndim - 1)), np.float64, mode="mirror")
 
     def margin(self, value: float) -> int:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from scipy import ndimage
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 
 
 @dataclass(kw_only=True, eq=False)
-class Median(Classical):
+class Median(Filter):
     """Median of a square of pixels: keeps edges, removes impulses.
 
     Parameters
@@ -37,7 +37,7 @@ class Median(Classical):
     size: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         return ndimage.median_filter(values, (1, *(int(value),) * (values.ndim - 1)), mode="mirror")
 
     def margin(self, value: float) -> int:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_nl_means
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 PATCH, DISTANCE = 5, 6  # side of the patches that are compared, and how far away they may be
 
 
 @dataclass(kw_only=True, eq=False)
-class NonLocalMeans(Classical):
+class NonLocalMeans(Filter):
     """Non-local means: the mean of pixels whose surroundings look alike (Buades et al., CVPR 2005; scikit-image).
 
     Parameters
@@ -39,7 +39,7 @@ class NonLocalMeans(Classical):
     decay: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         unit = sigma.reshape(-1, *(1,) * (values.ndim - 1))
         flat = values.ndim == 3
         result = denoise_nl_means(

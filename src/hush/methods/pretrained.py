@@ -19,16 +19,16 @@ from hush.estimation.correlation import like
 from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
 from hush.methods._base import demand
-from hush.methods._filter import Classical
-from hush.methods._noise_aware import Knowing
+from hush.methods._filter import Filter
+from hush.methods._noise_aware import NoiseAware
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
 from hush.pretrained.card import Card
-from hush.pretrained.conditioning import Showing, dark, filled, noisy_where, waves
+from hush.pretrained.conditioning import Conditioning, dark, filled, noisy_where, waves
 from hush.quality import risk
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
-UNTOLD = Stabiliser(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
+UNTOLD = Stabilizer(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
 FULL = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
@@ -38,7 +38,7 @@ SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smalle
 
 
 @dataclass(kw_only=True, eq=False)
-class Pretrained(Classical):
+class Pretrained(Filter):
     """Denoise with weights that were trained beforehand on clean images: nothing is learned from this one.
 
     The noise is stabilised, so that it is Gaussian and of one level, of which the network is told. Since an analysis
@@ -101,9 +101,9 @@ class Pretrained(Classical):
         which = f"the weights {self.weights}" if self.weights else "weights"
         return f"{which}, trained beforehand, on {len(images)} image{'s' * (len(images) > 1)}"
 
-    def seen(self, image: Image) -> Image:
+    def prepared(self, image: Image) -> Image:
         """Return an image as it is shown: weights for photographs see three colours, also where they are the same."""
-        return Knowing.seen(self, image) if self.blind else super().seen(image)
+        return NoiseAware.prepared(self, image) if self.blind else super().prepared(image)
 
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""
@@ -189,16 +189,16 @@ class Pretrained(Classical):
 
     # Applying ------------------------------------------------------------------------------------
 
-    def _ways(self, image: Image, number: int) -> list[Stabiliser]:
+    def _ways(self, image: Image, number: int) -> list[Stabilizer]:
         return [UNTOLD] * self.samples_ if self.blind else super()._ways(image, number)
 
-    def prepare(self, views: Sequence[Array], ways: Sequence[Stabiliser]) -> Showing:
+    def prepare(self, views: Sequence[Array], ways: Sequence[Stabilizer]) -> Conditioning:
         """Look at some planes of a channel: how they are to be shown."""
         if self.blind:
-            return Showing.untold(ways, self._loaded[1])
-        return Showing.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
+            return Conditioning.untold(ways, self._loaded[1])
+        return Conditioning.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
 
-    def choose(self, ready: Array, sigma: Array, prepared: Showing, ways: Sequence[Stabiliser]) -> float:
+    def choose(self, ready: Array, sigma: Array, prepared: Conditioning, ways: Sequence[Stabilizer]) -> float:
         """Choose the multiple of the level: the nearest to one between what two witnesses say."""
         impulses = all(way.noise.kind == "none" for way in ways)  # and nothing else: what is left is no noise's level
         if self.blind or impulses:
@@ -223,10 +223,10 @@ class Pretrained(Classical):
             return max(own, least)  # told how neighbours share the noise it is right, and what was found holds texture
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
-        most = min(most, self.options[-1] if any(way.noise.said for way in ways) else MOST)
+        most = min(most, self.options[-1] if any(way.noise.given for way in ways) else MOST)
         return float(np.clip(np.clip(1.0, low, high), least, most))
 
-    def stabilised(self, piece: Array, ways: Sequence[Stabiliser]) -> tuple[Array, Array]:
+    def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
         """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""
         ready, sigma = super().stabilised(piece, ways)
         if self.knows_missing:
@@ -234,22 +234,22 @@ class Pretrained(Classical):
             ready = np.where(hit, np.float32(np.nan), ready)
         return ready, sigma
 
-    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
+    def filter_prepared(self, values: Array, sigma: Array, value: float, prepared: Conditioning) -> Array:
         """Denoise (C, Y, X) with the network: all channels at once where it knows colours, else each by itself."""
         return self._filtered(values, sigma, value, prepared, self.tta)
 
-    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
+    def filter_trial(self, values: Array, sigma: Array, value: float, prepared: Conditioning) -> Array:
         """Denoise while the scale is being chosen: no mean over turns, which favours none."""
         return self._filtered(values, sigma, value, prepared, False)
 
-    def _filtered(self, values: Array, sigma: Array, value: float, prepared: Showing, tta: bool) -> Array:
+    def _filtered(self, values: Array, sigma: Array, value: float, prepared: Conditioning, tta: bool) -> Array:
         level = prepared.level(sigma) * value
         x = self._tensor(prepared.planes(values, level))
         with torch.inference_mode():
             y = mean_over_symmetries(self._apply, x, self.knows_missing, self.turns if tta else 1)
         return prepared.unmixed(self._back(y, values.shape) * prepared.range(level) + prepared.middle)
 
-    def deviation(self, values: Array, sigma: Array, value: float, prepared: Showing) -> Array:
+    def deviation(self, values: Array, sigma: Array, value: float, prepared: Conditioning) -> Array:
         """Return the posterior's standard deviation.
 
         The mean that a network has learned changes with its input by the posterior's variance over the noise's
@@ -291,12 +291,12 @@ class Pretrained(Classical):
         return made
 
 
-def _possible(ways: Sequence[Stabiliser]) -> tuple[float, float]:
+def _possible(ways: Sequence[Stabilizer]) -> tuple[float, float]:
     """Multiples of the level that the analysis holds possible; all, where it was said or the noise is speckle."""
     least, most = 1.0, 1.0
     for noise in (way.noise for way in ways):
         ends = noise.interval.get("level")
-        if noise.said or noise.kind == "speckle" or ends is None or not noise.level > 0:
+        if noise.given or noise.kind == "speckle" or ends is None or not noise.level > 0:
             return 0.0, np.inf
         least, most = min(least, ends[0] / noise.level), max(most, ends[1] / noise.level)
     return least, most

@@ -17,7 +17,7 @@ from hush.core.image import Array, Image
 from hush.estimation.report import together
 from hush.methods._base import demand
 from hush.methods._learned import Context, NetDenoiser
-from hush.methods._noise_aware import Knowing
+from hush.methods._noise_aware import NoiseAware
 from hush.methods._ssdn_likelihood import Prior, fit_line, negative_log_likelihood, prior_of
 from hush.noise import NoiseModel, parse
 from hush.training.masking import error_everywhere
@@ -56,7 +56,7 @@ class _Net(nn.Module):
 
 
 @dataclass(kw_only=True, eq=False)
-class SSDN(Knowing, NetDenoiser):
+class SSDN(NoiseAware, NetDenoiser):
     """Predict a pixel's distribution from its surroundings, then update it with its noisy value (Laine et al. 2019).
 
     A blind-spot network, trained on noisy images alone, gives for every pixel a mean and a covariance of its
@@ -65,7 +65,7 @@ class SSDN(Knowing, NetDenoiser):
 
     Parameters
     ----------
-    noise, gain, offset, read_noise : see `hush.methods._noise_aware.Knowing`
+    noise, gain, offset, read_noise : see `hush.methods._noise_aware.NoiseAware`
     dark : None
         It takes no pattern off.
         What is not said is found out by `hush.analyze`.

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_tv_chambolle
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 TURNS = 50  # of Chambolle's iteration; fixed, so that tiles agree
 
 
 @dataclass(kw_only=True, eq=False)
-class TotalVariation(Classical):
+class TotalVariation(Filter):
     """Total variation: the flattest image within the noise (Chambolle, JMIV 2004; scikit-image).
 
     Parameters
@@ -39,7 +39,7 @@ class TotalVariation(Classical):
     weight: float | None = None
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         unit = sigma.reshape(-1, *(1,) * (values.ndim - 1))
         scaled = (values / unit).astype(np.float64)
         return unit * denoise_tv_chambolle(scaled, weight=value, eps=0, max_num_iter=TURNS, channel_axis=0)  # type: ignore[no-untyped-call]

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from skimage.restoration import denoise_wavelet
 
-from hush.methods._filter import Classical
+from hush.methods._filter import Filter
 
 Array = Any
 
 
 @dataclass(kw_only=True, eq=False)
-class Wavelet(Classical):
+class Wavelet(Filter):
     """Wavelet shrinkage with BayesShrink thresholds, averaged over shifts (Chang et al., TIP 2000; scikit-image).
 
     Thresholds come from whole planes, so planes are not cut into tiles.
@@ -45,7 +45,7 @@ class Wavelet(Classical):
     shifts: int = 3
 
     def filter(self, values: Array, sigma: Array, value: float) -> Array:
-        """Remove white Gaussian noise; see `Classical.filter`."""
+        """Remove white Gaussian noise; see `Filter.filter`."""
         result = np.zeros(values.shape)
         axes = tuple(range(1, values.ndim))
         levels = max(1, int(np.log2(max(2, min(values.shape[1:]) / 7))) - 1)

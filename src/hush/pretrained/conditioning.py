@@ -17,7 +17,7 @@ from hush.estimation.correlation import lags_of
 from hush.estimation.saturation import flat
 from hush.pretrained.card import Card
 from hush.quality import risk
-from hush.vst.stabilizer import AROUND, Stabiliser
+from hush.vst.stabilizer import AROUND, Stabilizer
 
 CUT = 2.5  # deviations from the largest value that pixels can have, within which noise is cut off
 PEAK = 255.0  # levels of the weights are said of it
@@ -28,7 +28,7 @@ WAVES = 3  # frequencies along Y, along X and over colours at which a network's 
 TURN = 0.42  # radians a pixel by which they lie off zero
 
 
-def dark(values: Array, ways: Sequence[Stabiliser]) -> Array:
+def dark(values: Array, ways: Sequence[Stabilizer]) -> Array:
     """Return by how much the noise of stabilised (C, Y, X) is below its level, where photons are few: a share of it."""
     each = [1 - way.deviation(plane) / max(way.sigma, 1e-12) for way, plane in zip(ways, values, strict=True)]
     return np.stack(each)
@@ -42,7 +42,7 @@ def filled(values: Array) -> tuple[Array, Array]:
     return np.asarray(np.where(gone, risk.around(values, gone), values), np.float32), np.asarray(gone, np.float32)
 
 
-def noisy_where(values: Array, ways: Sequence[Stabiliser]) -> Array:
+def noisy_where(values: Array, ways: Sequence[Stabilizer]) -> Array:
     """Where stabilised (C, Y, X) have all their noise: not in areas of one value, nor where it was cut off."""
     good = np.ones(values.shape, bool)
     for each, plane, way in zip(good, values, ways, strict=True):
@@ -76,14 +76,14 @@ def _unit(seen: Array, values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Showing:
+class Conditioning:
     """How a channel's planes are shown: what is known of all of them before they are cut into tiles.
 
     Attributes
     ----------
     card : Card
         Of the weights.
-    ways : sequence of Stabiliser
+    ways : sequence of Stabilizer
     opponents : bool
         Whether colours are shown as brightness and two differences, each by itself: to weights that know only grey.
     unit : array, shape (C, 1, 1)
@@ -96,7 +96,7 @@ class Showing:
     """
 
     card: Card
-    ways: Sequence[Stabiliser]
+    ways: Sequence[Stabilizer]
     opponents: bool = False
     unit: Any = 1.0
     middle: Any = 0.0
@@ -104,7 +104,7 @@ class Showing:
     lags: Any = 0.0
 
     @classmethod
-    def of(cls, views: Sequence[Array], ways: Sequence[Stabiliser], card: Card, colours: bool) -> Showing:
+    def of(cls, views: Sequence[Array], ways: Sequence[Stabilizer], card: Card, colours: bool) -> Conditioning:
         """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
         plain = cls(card, ways, colours and len(ways) == 3 and card.channels == 1)
         some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
@@ -123,7 +123,7 @@ class Showing:
         return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of([way.noise for way in ways])))
 
     @classmethod
-    def untold(cls, ways: Sequence[Stabiliser], card: Card) -> Showing:
+    def untold(cls, ways: Sequence[Stabilizer], card: Card) -> Conditioning:
         """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
         half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
         return cls(card, ways, middle=half, extent=whole)

@@ -13,7 +13,7 @@ from hush.estimation.report import NoiseReport
 from hush.estimation.saturation import flat
 from hush.quality import risk
 from hush.quality.estimate import Domain
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 LEAST = 64  # pixels a side: smaller images say too little
 SHARED = 0.1  # correlation of neighbours in what was removed from which on it is not the noise alone
@@ -37,14 +37,14 @@ def texture(report: NoiseReport, own: Sequence[float]) -> Finding | None:
     own : sequence of float
         Multiples of its level at which the network is self-consistent.
     """
-    said = any(channel.said or channel.white or channel.flat >= FLAT for channel in report.channels)
+    said = any(channel.given or channel.white or channel.flat >= FLAT for channel in report.channels)
     if said or not own or max(own) >= LESS:
         return None
     sentence = f"it stays as it is; the network finds {max(own):.2g} times as much; if it is noise, give --noise"
     return Finding("texture", sentence, max(own))
 
 
-def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[Finding]:
+def diagnose(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[Finding]:
     """Say what speaks against a result: what was removed is not the noise alone, or brightness moved.
 
     Parameters
@@ -60,7 +60,7 @@ def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) 
         return []
     domain = Domain(noisy, report)
     before = domain.stack(noisy.data, lambda way, plane: way.forward(way.repair(plane)))  # impulses are meant to go
-    after = domain.stack(clean.data, Stabiliser.forward_mean)
+    after = domain.stack(clean.data, Stabilizer.forward_mean)
     areas, said = domain.stack(noisy.data, _flat), []
     if areas.all():
         return []
@@ -81,7 +81,7 @@ def doubts(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) 
     return said
 
 
-def _flat(_: Stabiliser, plane: Array) -> Array:
+def _flat(_: Stabilizer, plane: Array) -> Array:
     area = flat(plane)
     return np.zeros(plane.shape, bool) if area is None else area
 

@@ -11,7 +11,7 @@ from hush.core.image import Array, Image
 from hush.estimation.correlation import lags_of, like
 from hush.estimation.report import NoiseReport
 from hush.quality import risk
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 Denoise = Callable[[Image], Image]
 WINDOW = 256  # side of the window in which risk is measured
@@ -30,7 +30,7 @@ class Domain:
     def __init__(self, image: Image, report: NoiseReport) -> None:
         self.image = image
         self.places = [
-            (plane, sample, Stabiliser(report.channels[plane.channel * image.samples() + sample]))
+            (plane, sample, Stabilizer(report.channels[plane.channel * image.samples() + sample]))
             for plane in image.planes(2)
             for sample in range(image.samples())
         ]
@@ -38,7 +38,7 @@ class Domain:
         self.mask = next((channel.mask for channel in report.channels if channel.mask), None)
         self.lags = lags_of([way.noise for _, _, way in self.places])
 
-    def stack(self, data: Array, how: Callable[[Stabiliser, Array], Array]) -> Array:
+    def stack(self, data: Array, how: Callable[[Stabilizer, Array], Array]) -> Array:
         """Return (planes, Y, X), each plane transformed by `how`."""
         return np.stack(
             [how(way, np.asarray(plane.view(data)[sample], np.float32)) for plane, sample, way in self.places]
@@ -57,7 +57,7 @@ class Domain:
 
     def through(self, denoise: Denoise) -> Callable[[Array], Array]:
         """Return what a fitted method does as a function of stabilised planes."""
-        return lambda values: self.stack(denoise(self.unstack(values)).data, Stabiliser.forward_mean)
+        return lambda values: self.stack(denoise(self.unstack(values)).data, Stabilizer.forward_mean)
 
 
 def judge(
@@ -93,7 +93,7 @@ def judge(
         Where it comes from, if from Stein's formula, and sure enough that means may be weighed by it.
     """
     domain = Domain(image, report)
-    noisy = domain.stack(image.data, Stabiliser.forward)
+    noisy = domain.stack(image.data, Stabilizer.forward)
     unit = float(np.mean(domain.sigma**2))
     if all(channel.white for channel in report.channels):
         probe = like(noisy.shape, domain.lags, seed).astype(np.float32)  # what passes for white may be a little shared

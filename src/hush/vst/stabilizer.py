@@ -21,7 +21,7 @@ DARK = 20.0  # how much darker than the middle it is where speckle is taken to g
 
 
 @dataclass(frozen=True)
-class Stabiliser:
+class Stabilizer:
     """The way to the stabilised domain of one channel and back.
 
     Attributes

@@ -17,7 +17,7 @@ from hush.estimation.analyze import analyze
 from hush.methods._base import learning
 from hush.quality import risk
 from hush.quality.estimate import Domain, hidden_risk
-from hush.vst.stabilizer import Stabiliser
+from hush.vst.stabilizer import Stabilizer
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
         model = build().fit([image])
         clean = model.denoise(image).data
         domain = Domain(image, report)
-        noisy = domain.stack(image.data, Stabiliser.forward)
+        noisy = domain.stack(image.data, Stabilizer.forward)
         sure = risk.sure(domain.through(model.denoise), noisy, domain.deviation(noisy))
         hidden = hidden_risk(model.denoise, domain, noisy, learn=learning(build))
     fitted = fit_gain(clean, item.clean)[0] if item.fit_gain else clean
