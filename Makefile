@@ -1,5 +1,6 @@
-# make demo: install into .venv, denoise a real noisy image, say where the picture and the page are
+# make demo: install into .venv, denoise a real and a simulated image, print both gains and where the pages are
 # make test: lint and all tests
+# make docs: the site, in docs/_build/html
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,8 +29,15 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/vs_careamics.py
 
-docs: $(STAMP)
-	@$(BIN)/python docs/make_reference.py
+$(BIN)/sphinx-build: $(STAMP)
+	@echo "installing what the site needs into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(BIN)/sphinx-build
+	@$(BIN)/python docs/make_summary.py
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "the site is docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv demo build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv demo build docs/_build docs/gallery docs/generated docs/methods src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

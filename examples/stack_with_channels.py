@@ -1,4 +1,9 @@
-"""Denoise a time series of two channels: each channel gets a network of its own, all frames train it."""
+"""
+Two channels over time
+======================
+
+Each channel gets a network of its own; all frames train it.
+"""
 
 from __future__ import annotations
 

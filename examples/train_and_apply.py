@@ -1,4 +1,9 @@
-"""Train on a few images, keep the model, apply it to a new one."""
+"""
+Train, keep, apply
+==================
+
+Train on a few images, keep the model, apply it to a new one.
+"""
 
 from __future__ import annotations
 

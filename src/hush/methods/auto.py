@@ -71,6 +71,22 @@ class Auto(PreparedInput):
     tta : bool
         Mean over all eight turned images also with little time for a large image.
 
+    Notes
+    -----
+    Use it when you know nothing about the noise, or do not want to choose.
+
+    ::
+
+        k* = argmin_k R(f_k)
+        R(f) ≈ E‖f(y) - x‖² / n
+
+    The risk R is Stein's estimate, or the error at masked pixels, since nobody has x. Raise `effort` where a pattern
+    repeats (cloth, gratings, tiles) or the result is doubted; lower it for large stacks.
+
+    References
+    ----------
+    * C. M. Stein, Estimation of the mean of a multivariate normal distribution, Annals of Statistics 1981.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

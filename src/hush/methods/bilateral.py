@@ -28,6 +28,22 @@ class Bilateral(Filter):
     contrast : float or None
         Standard deviation in brightness, in units of the noise's; None: 2.5, or calibrated.
 
+    Notes
+    -----
+    Use it for weak noise and strong edges, and as a baseline.
+
+    ::
+
+        x̂_i = Σ_j w_ij y_j / Σ_j w_ij
+        w_ij = exp( -|i - j|² / (2 s²) - (y_i - y_j)² / (2 c²) )
+
+    s is `width`, and c is `contrast` times σ. Raise `contrast` where noise is left, lower it where edges are blurred.
+    Raise `width` for coarser noise.
+
+    References
+    ----------
+    * C. Tomasi and R. Manduchi, Bilateral filtering for gray and color images, ICCV 1998.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

@@ -31,6 +31,23 @@ class BM3D(Filter):
     device : str or None
         ``cpu``, ``cuda``, ``mps``; None: the best there is.
 
+    Notes
+    -----
+    Use it for white noise of one level, where no network is wanted, and where patterns repeat.
+
+    ::
+
+        Ŷ_S = W⁻¹( H(W(Y_S)) )
+        then  W⁻¹( |W(Ŷ_S)|² / (|W(Ŷ_S)|² + σ²) W(Y_S) )
+
+    Y_S is a stack of similar blocks, W a three-dimensional transform, H hard thresholding at 2.5 σ; the second stage
+    is a Wiener filter. Raise `sigma` where noise is left, lower it where texture is lost; None measures it.
+
+    References
+    ----------
+    * K. Dabov, A. Foi, V. Katkovnik and K. Egiazarian, Image denoising by sparse 3-D transform-domain collaborative
+      filtering, IEEE TIP 2007.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

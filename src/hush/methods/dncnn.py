@@ -25,6 +25,21 @@ class DnCNN(Noise2Clean):
         S: 17 layers, for one noise level. B: 20 layers, blind: give `simulate` a range of levels, in the paper
         ``gaussian:sigma=0..55``, and patches of 50 pixels.
 
+    Notes
+    -----
+    Use it to compare with the paper, or with hours and a large collection of clean images.
+
+    ::
+
+        L(θ) = E ‖R_θ(y) - (y - x)‖²
+        x̂ = y - R_θ(y)
+
+    Raise `patch` for a range of noise levels (50 in the paper), lower `batch` where memory is short.
+
+    References
+    ----------
+    * K. Zhang, W. Zuo, Y. Chen, D. Meng and L. Zhang, Beyond a Gaussian denoiser, IEEE TIP 2017.
+
     Examples
     --------
     >>> len([layer for layer in DnCNN(variant="B", maps=4).build(1, 2).body if "Conv" in str(layer)])

@@ -52,6 +52,25 @@ class Finetuned(Pretrained):
     batch, patch : int
         Patches a step, and the side of a patch in pixels.
 
+    Notes
+    -----
+    Use it for micrographs that are unlike the training data of the weights, where there are some seconds for each
+    image.
+
+    ::
+
+        L(θ) = E Σ_{i∈M} ( f_θ(y_M)_i - y_i )²
+        θ* = θ₀ + a (θ_L - θ₀)
+
+    M are the masked pixels, θ₀ the shipped weights, θ_L what training reached, a the share that is kept. Raise
+    `steps` for large images, lower it where time is short. Lower `learning_rate` if detail turns into texture that is
+    not there.
+
+    References
+    ----------
+    * A. Krull, T.-O. Buchholz and F. Jug, Noise2Void, CVPR 2019.
+    * M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

@@ -21,6 +21,20 @@ class Median(Filter):
     size : float or None
         Side of the square (or cube), odd; None: chosen for the noise that was found.
 
+    Notes
+    -----
+    Use it against impulses (salt and pepper, hot pixels), and as a baseline.
+
+    ::
+
+        x̂_i = median { y_j : |j - i| ≤ (size - 1) / 2 }
+
+    Raise `size` where impulses touch each other, lower it where thin lines vanish.
+
+    References
+    ----------
+    * J. W. Tukey, Exploratory Data Analysis, Addison-Wesley 1977.
+
     Examples
     --------
     >>> import numpy as np

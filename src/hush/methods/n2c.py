@@ -19,6 +19,21 @@ class Noise2Clean(NetDenoiser):
 
     The clean images come with ``--targets``, or the images are clean and `simulate` says which noise is put on them.
 
+    Notes
+    -----
+    Use it where clean images of the same kind exist, or can be made by averaging.
+
+    ::
+
+        L(θ) = E ‖f_θ(y) - x‖²
+
+    Raise `maps` and `steps` for a large collection, lower them for a small one, which is soon learned by heart
+    (`validation` tells).
+
+    References
+    ----------
+    * K. Zhang, W. Zuo, Y. Chen, D. Meng and L. Zhang, Beyond a Gaussian denoiser, IEEE TIP 2017.
+
     Examples
     --------
     >>> import numpy as np

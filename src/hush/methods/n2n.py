@@ -30,6 +30,21 @@ class Noise2Noise(NetDenoiser):
         The frames of a T axis show one still scene: each frame of the result is the mean of all frames' outputs,
         as in the study on fetal MRI.
 
+    Notes
+    -----
+    Use it where each scene was taken twice, or a stack holds frames of a still scene.
+
+    ::
+
+        L(θ) = E ‖f_θ(y₁) - y₂‖² = E ‖f_θ(y₁) - x‖² + constant
+
+    The constant is the variance of the second draw. Raise `maps` and `steps` for a large collection, lower them for
+    one or two pairs.
+
+    References
+    ----------
+    * J. Lehtinen et al., Noise2Noise: learning image restoration without clean data, ICML 2018.
+
     Examples
     --------
     >>> frames = np.random.default_rng(0).normal(100, 9, (2, 32, 32)).astype(np.float32)

@@ -34,6 +34,21 @@ class Noise2Self(NetDenoiser):
         Apply the network to the image; or, as the theory has it, hide every phase in turn, so that no pixel
         serves for its own estimate, at ``width`` squared times the cost.
 
+    Notes
+    -----
+    Use it as `n2v`, on a series, where training may run long: it stops learning before it fits the noise.
+
+    ::
+
+        L(θ) = E Σ_{i∈J} ( f_θ(y_J)_i - y_i )²
+
+    J is one phase of the grid; f is J-invariant, so that the loss differs from the true error by a constant. Raise
+    `width` to mask fewer pixels at once (finer detail, slower learning), lower it to learn faster.
+
+    References
+    ----------
+    * J. Batson and L. Royer, Noise2Self: blind denoising by self-supervision, ICML 2019.
+
     Examples
     --------
     >>> import numpy as np

@@ -31,12 +31,26 @@ class Noise2Void(NetDenoiser):
 
     Notes
     -----
+    Use it where the noise is independent between pixels and the image is unlike any training data; better on a series
+    than on one image.
+
+    ::
+
+        L(θ) = E Σ_{i∈M} ( f_θ(y_M)_i - y_i )²
+
+    M are the masked pixels and y_M is the image with a neighbour's value at them. Raise `hidden_fraction` to learn
+    more from each step, lower it if fine detail is lost. Raise `radius` for coarse structure, lower it for fine.
+
     The defaults are for one image and half a minute of two cores, chosen on development images
-    (``docs/benchmarks.md``); the paper trains for hours on many. Where they differ: 15 % of the pixels are hidden
+    (``docs/decisions/002``); the paper trains for hours on many. Where they differ: 15 % of the pixels are hidden
     (paper: 64 of a 64 x 64 patch, 1.6 %) and replaced from 5 x 5 pixels; 16 first maps (32 or 96) and 8 patches a
     step (128), for more steps in the same time; Adam at 4e-3 with a cosine to zero (4e-4, halved on plateaus) and
     averaged weights; the network adds to the mean over 5 x 5 pixels of its masked input (nothing), so that
     brightness and colour are right from the start.
+
+    References
+    ----------
+    * A. Krull, T.-O. Buchholz and F. Jug, Noise2Void: learning denoising from single noisy images, CVPR 2019.
 
     Examples
     --------

@@ -17,6 +17,22 @@ class N2V2(Noise2Void):
     Differs from `n2v` in three settings only: hidden pixels become the median of their neighbours,
     pooling is max-blur-pool, and the network has neither a skip connection at full resolution nor a residual.
 
+    Notes
+    -----
+    Use it where `n2v` leaves a checkerboard.
+
+    ::
+
+        L(θ) = E Σ_{i∈M} ( f_θ(y_M)_i - y_i )²
+        (y_M)_i = median of the neighbours of i
+
+    Raise `hidden_fraction` to learn more from each step, lower it if fine detail is lost; `radius` as in `n2v`.
+
+    References
+    ----------
+    * E. Höck, T.-O. Buchholz, A. Brachmann, F. Jug and A. Freytag, N2V2: fixing Noise2Void checkerboard artifacts,
+      ECCV Workshops 2022.
+
     Examples
     --------
     >>> N2V2(maps=4).build(1, 2).up[0].skip is None

@@ -23,6 +23,22 @@ class NonLocalMeans(Filter):
     decay : float or None
         How fast unlike patches lose weight, in units of the noise's standard deviation; None: 0.7, or calibrated.
 
+    Notes
+    -----
+    Use it for volumes, and for images whose structures repeat, where BM3D takes too long.
+
+    ::
+
+        x̂_i = Σ_j w_ij y_j / Σ_j w_ij
+        w_ij = exp( -max(d_ij² - 2 σ², 0) / h² )
+
+    d_ij is the mean difference of the patches around i and j, and h is `decay` times σ. Raise `decay` where noise is
+    left, lower it where texture is lost.
+
+    References
+    ----------
+    * A. Buades, B. Coll and J.-M. Morel, A non-local algorithm for image denoising, CVPR 2005.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

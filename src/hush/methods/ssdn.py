@@ -78,9 +78,24 @@ class SSDN(NoiseAware, NetDenoiser):
 
     Notes
     -----
+    Use it on a collection with white noise and some minutes of training, or for a map of the uncertainty.
+
+    ::
+
+        p(x | y, Ω) ∝ p(y | x) N(x; μ_Ω, Σ_Ω)
+        L(θ) = -log ∫ p(y | x) N(x; μ_Ω, Σ_Ω) dx
+
+    Ω are the surroundings of a pixel, of which the network gives μ and Σ. Raise `maps` and `depth` for long
+    trainings, lower them for one image. Take ``parameter="global"`` where the noise level is in doubt.
+
     Where the defaults differ from the paper's, they are for a minute on two cores: the network is `blindgrid`, whose
     steps take less than half the time of the paper's turned half planes (``net="blindspot", maps=48, depth=5``);
     crops of 64 pixels (256), 4e-3 (3e-4), and the network adds to the mean of the 24 pixels around.
+
+    References
+    ----------
+    * S. Laine, T. Karras, J. Lehtinen and T. Aila, High-quality self-supervised deep image denoising, NeurIPS 2019.
+    * W. Khademi et al., Self-supervised Poisson-Gaussian denoising, WACV 2021.
 
     Examples
     --------

@@ -26,7 +26,21 @@ class StructN2V(Noise2Void):
 
     Notes
     -----
+    Use it for noise that is correlated along rows or columns, as scanners and line detectors leave it.
+
+    ::
+
+        L(θ) = E Σ_{i∈M} ( f_θ(y_{M+B})_i - y_i )²
+
+    B is the `mask` around each masked pixel: what shares its noise is masked too. Raise the mask's length to the
+    reach of the correlation (`hush analyze` gives it), and no further; lower it where detail along the mask is lost.
+
     Patches are flipped and not turned, since turning them would turn the noise's direction.
+
+    References
+    ----------
+    * C. Broaddus, A. Krull, M. Weigert, U. Schmidt and G. Myers, Removing structured noise with self-supervised
+      blind-spot networks, ISBI 2020.
 
     Examples
     --------

@@ -23,6 +23,20 @@ class TotalVariation(Filter):
     weight : float or None
         Of flatness, in units of the noise's standard deviation; None: 0.7, or calibrated.
 
+    Notes
+    -----
+    Use it for images of flat areas with sharp edges; it turns smooth shading into steps.
+
+    ::
+
+        x̂ = argmin_x  ‖x - y‖² / 2 + λ Σ_i |∇x|_i
+
+    λ is `weight` times σ. Raise `weight` for flatter results, lower it where fine structure is lost.
+
+    References
+    ----------
+    * A. Chambolle, An algorithm for total variation minimization and applications, JMIV 2004.
+
     Examples
     --------
     >>> noisy = np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)

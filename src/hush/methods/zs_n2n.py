@@ -24,6 +24,21 @@ class ZSN2N(NetDenoiser):
     of 21,000 weights learns one from the other, and that denoising and halving may change places. In volumes the
     halving is in the plane.
 
+    Notes
+    -----
+    Use it for one small image and a few seconds, without any training data.
+
+    ::
+
+        L(θ) = ‖f(D₁y) - D₂y‖² + ‖f(D₂y) - D₁y‖² + ‖f(D₁y) - D₁f(y)‖² + ‖f(D₂y) - D₂f(y)‖²
+
+    D₁ and D₂ are the means over the two diagonals. Raise `steps` where noise is left, lower them for time. Raise
+    `patch` to the image's size to train as published.
+
+    References
+    ----------
+    * Y. Mansour and R. Heckel, Zero-Shot Noise2Noise: efficient image denoising without any data, CVPR 2023.
+
     Examples
     --------
     >>> import numpy as np

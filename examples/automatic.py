@@ -1,4 +1,4 @@
-"""Make the picture of docs/benchmarks.md: noise of which nothing is said, what hush makes of it, and what BM3D does."""
+"""Make the picture of docs/benchmarks/automatic.md: three kinds of unknown noise, hush, BM3D and the truth."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def picture(path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "docs/images/nothing_said.jpg")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "docs/images/automatic.jpg")
     picture(parser.parse_args().output)
