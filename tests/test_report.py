@@ -17,8 +17,7 @@ import hush
 from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.methods._base import Result
-from hush.reports._html import page
-from hush.reports.denoising import FORMAT, SETS, SIDE, collect, without_directories
+from hush.reports.denoising import FORMAT, SETS, SIDE, collect, page, without_directories
 
 SECRET = "Jane Doe 1970"
 INFO = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import os
 import tempfile
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hush import __version__
 from hush.core.errors import HushError
+from hush.reports import _html
 
 WIDE, HIGH, LEFT, BELOW = 640, 360, 64, 44  # of a plot, and its margins, in pixels
 
@@ -32,35 +32,33 @@ def noise_page(record: dict[str, Any], target: Path, *, overwrite: bool = False)
     """
     if target.exists() and not overwrite:
         raise HushError(f"{target.name} exists; --overwrite replaces it")
+    text = _html.render("noise.html", **_context(record))
     target.parent.mkdir(parents=True, exist_ok=True)
-    noise = record["noise"]
-    channels = noise.get("channels", [noise])
-    sections = [_section(number, channel, len(channels)) for number, channel in enumerate(channels)]
-    advice = record["recommendation"]
-    what = f"Suggested: {advice['method']}" if advice["method"] else "Nothing to do"
-    settings = " ".join(f"--set {key}={value}" for key, value in advice["settings"].items())
-    body = f"""<header><p class="brand">hush <span>noise report</span></p><h1>{_safe(record["input"])}</h1>
-<p class="summary">{_safe(record["verdict"])}</p></header><main><section><h2>{_safe(what)}</h2>
-<p>{_safe(advice["reason"])}. <code>{_safe(settings)}</code></p></section>{"".join(sections)}</main>
-<footer><p>Points: variance in the flat blocks of each brightness; hollow ones were left out of the fit.</p></footer>"""
-    style = files("hush").joinpath("reports/assets/page.css").read_text("utf-8")
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-<title>{_safe(record["input"])} · hush</title><style>{style}
-svg.plot {{ width: 100%; max-width: {WIDE}px; height: auto; font: 12px system-ui, sans-serif; }}
-svg.plot text {{ fill: currentColor; }} svg.plot .axis {{ stroke: currentColor; opacity: .5; fill: none; }}
-svg.plot .line {{ stroke: #d55e00; stroke-width: 2; }} svg.plot .band {{ fill: #d55e00; opacity: .18; }}
-svg.plot .kept {{ fill: #0072b2; }} svg.plot .left {{ fill: none; stroke: #0072b2; opacity: .6; }}</style></head>
-<body>{body}</body></html>"""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
         file.write(text)
     os.replace(file.name, target)  # noqa: PTH105 -- whole pages or none
     Path(target).chmod(0o644)
 
 
-def _section(number: int, channel: dict[str, Any], count: int) -> str:
+def _context(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what the template asks for."""
+    advice, noise = record["recommendation"], record["noise"]
+    channels = noise.get("channels", [noise])
+    return {
+        "kind": "noise report",
+        "name": record["input"],
+        "summary": record["verdict"],
+        "made_by": {"hush": __version__},
+        "method": advice["method"],
+        "settings": " ".join(f"--set {key}={value}" for key, value in advice["settings"].items()),
+        "reason": advice["reason"],
+        "sections": [_section(number, channel, len(channels)) for number, channel in enumerate(channels)],
+    }
+
+
+def _section(number: int, channel: dict[str, Any], count: int) -> dict[str, Any]:
+    from markupsafe import Markup
+
     title = f"Channel {number}" if count > 1 else "Variance against brightness"
     correlation = channel["correlation"]
     lags = ", ".join(f"{key} {value:+.2f}" for key, value in correlation["lags"].items())
@@ -77,8 +75,11 @@ def _section(number: int, channel: dict[str, Any], count: int) -> str:
         "stripes": ", ".join(f"{axis} {value:.3g}" for axis, value in channel["stripes"].items()),
         "flat blocks": f"{100 * channel['flat']:.0f} %",
     }
-    table = "".join(f"<tr><th scope=row>{_safe(k)}</th><td>{_safe(v or '–')}</td></tr>" for k, v in rows.items())
-    return f"<section><h2>{title}</h2>{_plot(channel)}<table>{table}</table></section>"
+    return {
+        "title": title,
+        "plot": Markup(_plot(channel)),  # numbers, and nothing else
+        "rows": [(key, value or "–") for key, value in rows.items()],
+    }
 
 
 def _plot(channel: dict[str, Any]) -> str:
@@ -120,7 +121,3 @@ def _plot(channel: dict[str, Any]) -> str:
         f'<svg class="plot" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="Variance against brightness">'
         f'{band}<polyline class="line" points="{ends}"/>{dots}{frame}{ticks}{names}</svg>'
     )
-
-
-def _safe(value: Any) -> str:
-    return html.escape(str(value))

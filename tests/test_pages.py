@@ -1,0 +1,179 @@
+"""What all four pages keep: every text comes out as text, and nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hush
+from hush.bench.compare import Entry
+from hush.bench.compare import collect as collect_comparison
+from hush.core.errors import HushError
+from hush.core.image import Image
+from hush.methods._base import Result
+from hush.reports import bench, comparison, denoising, noise
+
+TEXTS = [
+    "x@@data@@.tif @@css@@",
+    "{{ 7 * 7 }} {{ data }} {% raise %} {# gone #}",
+    "</script><script>alert(1)</script></style><!--",
+    "\"'><img src=x onerror=alert(1)> ' onload='alert(1)' &lt; &amp; `",
+    "é µ 日本 🔬 \u2028 \u2029 end",
+]
+KEPT = ("before", "after", "noise", "file", "axes")  # names of pictures, and what must fit the shape
+NAMED = ("settings", "stripes", "lags", "versions")  # whose keys are shown as well
+
+
+def changed(value: Any, text: str, key: str = "") -> Any:
+    """Return a record with another text in every place that holds one, and as the names of settings and the like."""
+    if key == "goals" or (key in KEPT and isinstance(value, str)):
+        return value
+    if isinstance(value, dict):
+        names = (f"{text}{i}" if key in NAMED else name for i, name in enumerate(value))
+        return {name: changed(item, text, old) for name, (old, item) in zip(names, value.items(), strict=True)}
+    if isinstance(value, list | tuple):
+        return [changed(item, text, key) for item in value]
+    return text if isinstance(value, str) else value
+
+
+def noisy_image() -> Image:
+    values = 100 + np.random.default_rng(0).normal(0, 9, (2, 64, 80))
+    meta = {"name": "a.tif", "channels": ["DAPI", "GFP"], "medical": True}
+    return Image(values.astype(np.float32), "CYX", {"Y": 0.25, "X": 0.25}, "µm", meta)
+
+
+def of_denoising(folder: Path, change: Callable[[Any], Any]) -> Path:
+    image = noisy_image()
+    info = {"method": "n2v", "settings": {"device": None, "net": "unet"}, "reason": "r", "tried": "t", "steps": 3}
+    info |= {"seconds": 4.2, "seed": 0, "device": "cpu", "precision": "float32", "axes": "CYX", "warnings": ["w"]}
+    info |= {"loss": [[[1, 2.0], [2, 1.0]]]}
+    denoising.collect(folder / "r", image, Result(Image(image.data * 0.9, "CYX"), None, info), command="hush denoise")
+    record = folder / "r" / "result.json"
+    record.write_text(json.dumps(change(json.loads(record.read_text("utf-8")))), "utf-8")
+    denoising.page(folder / "r", folder / "page.html")
+    return folder / "page.html"
+
+
+def of_comparison(folder: Path, change: Callable[[Any], Any]) -> Path:
+    image = Image(noisy_image().data[0], "YX", meta={"name": "a.tif"})
+    entries = [Entry("bm3d", Image(image.data * 0.9, "YX"), {"psnr": 31.2, "risk": 0.5, "risk_error": 0.1}, "why")]
+    entries += [Entry("nlm", None, {}, "failed: no")]
+    collect_comparison(folder / "c", image, entries, None, "hush compare a.tif")
+    record = folder / "c" / "comparison.json"
+    record.write_text(json.dumps(change(json.loads(record.read_text("utf-8")))), "utf-8")
+    comparison.compare_page(folder / "c", folder / "page.html")
+    return folder / "page.html"
+
+
+def of_noise(folder: Path, change: Callable[[Any], Any]) -> Path:
+    record = {"input": "a.tif", **hush.analyze(noisy_image()).as_dict()}
+    record["recommendation"] = {"method": "structn2v", "settings": {"mask": "1x11"}, "reason": "stripes"}
+    for one in record["noise"]["channels"]:
+        one["stripes"] = {"rows": 2.0}
+        one["correlation"] |= {"white": False, "mask": "1x11"}
+    noise.noise_page(change(record), folder / "page.html")
+    return folder / "page.html"
+
+
+def of_bench(folder: Path, change: Callable[[Any], Any]) -> Path:
+    said = change({"title": "t", "about": "a", "head": "h", "cell": "c"})
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "cells_gaussian--median.png").write_bytes(b"png")
+    table = f"| {said['head']} | n |\n| --- | --- |\n| {said['cell']} | 1 |"
+    bench.bench_page(folder, said, table)
+    return folder / "page.html"
+
+
+PAGES = {"denoising": of_denoising, "comparison": of_comparison, "noise": of_noise, "bench": of_bench}
+
+
+class Read(HTMLParser):
+    """The elements of a page with the names of their attributes, the texts, the attributes' values, the scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.texts: list[str] = []
+        self.values: list[tuple[str, str]] = []
+        self.scripts: list[str] = []
+        self.inside = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        self.elements.append((tag, *(name for name, _ in attrs)))
+        self.values += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+        self.elements.append((f"/{tag}",))
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.inside in ("script", "style") else self.texts).append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.elements.append(("comment", data))
+
+    def count(self, text: str) -> int:
+        return sum(one.count(text) for one in [*self.texts, *(value for _, value in self.values)])
+
+    @property
+    def data(self) -> Any:
+        found = [text for text in self.scripts if text.startswith("{")]
+        return json.loads(found[0]) if found else None
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_every_text_of_every_page_comes_out_as_text(tmp_path: Path, kind: str) -> None:
+    def page(name: str, text: str) -> Read:
+        (tmp_path / name).mkdir()
+        return Read(PAGES[kind](tmp_path / name, lambda record: changed(record, text)).read_text("utf-8"))
+
+    plain = page("plain", "Quoz")
+    assert plain.count("Quoz") > 3
+    for number, text in enumerate(TEXTS):
+        other = page(str(number), text)
+        assert other.elements == plain.elements
+        assert other.count(text) == plain.count("Quoz")
+        assert json.dumps(other.data, ensure_ascii=False).count(json.dumps(text, ensure_ascii=False)[1:-1]) == (
+            json.dumps(plain.data).count("Quoz")
+        )
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_loads_nothing_from_elsewhere(tmp_path: Path, kind: str) -> None:
+    text = PAGES[kind](tmp_path, lambda record: record).read_text("utf-8")
+    page = Read(text)
+    policy = next(value for name, value in page.values if name == "content" and "default-src" in value)
+    allowed = {"default-src 'none'", "img-src data:", "style-src 'unsafe-inline'", "script-src 'unsafe-inline'"}
+    rules = set(policy.split("; "))
+    assert {"default-src 'none'"} < rules <= allowed
+    assert ("script-src 'unsafe-inline'" in rules) == (page.data is not None)
+    assert all(value.startswith("data:") for name, value in page.values if name in ("src", "href", "srcset", "data"))
+    assert not re.search(r"@@|<link|@import|url\(|\bfetch\(|XMLHttp|https?:", text)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_bytes_that_are_no_text_do_not_stop_a_page(tmp_path: Path, kind: str) -> None:
+    """On Linux the name of a file may hold any bytes; Python gives them as lone surrogates."""
+    PAGES[kind](tmp_path, lambda record: changed(record, "caf\udce9.tif")).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["", "[]", "3", "null", '{"format": 1}', '{"format": "new"}', '{"format": 1, "sets": 3}', '{"format": 99}'],
+)
+def test_a_record_that_is_not_as_hush_wrote_it_is_refused(tmp_path: Path, record: str) -> None:
+    for name, page in (("result.json", denoising.page), ("comparison.json", comparison.compare_page)):
+        (tmp_path / name).write_text(record)
+        with pytest.raises(HushError):
+            page(tmp_path, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
