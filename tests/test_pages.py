@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -13,10 +15,12 @@ import numpy as np
 import pytest
 
 import hush
+from hush.bench import runner
 from hush.bench.compare import Entry
 from hush.bench.compare import collect as collect_comparison
 from hush.core.errors import HushError
 from hush.core.image import Image
+from hush.datasets.synthetic import epithelium
 from hush.methods._base import Result
 from hush.reports import bench, comparison, denoising, noise
 
@@ -177,3 +181,76 @@ def test_a_record_that_is_not_as_hush_wrote_it_is_refused(tmp_path: Path, record
         with pytest.raises(HushError):
             page(tmp_path, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def document(folder: Path, change: Callable[[Any], Any]) -> Path:
+    (folder / "t.md").write_text("# Mine\n")
+    environment = {"processor": "p", "threads": 2, "torch": "2"}
+    bench.write_document("small", {"title": "t"}, "smoke", "| a |", environment, folder / "t.md")
+    return folder / "t.md"
+
+
+def experiment(folder: Path, change: Callable[[Any], Any]) -> Path:
+    (folder / "data").mkdir()
+    hush.write(folder / "data" / "a.tif", Image(epithelium(32, 0), "YX"))
+    (folder / "small.toml").write_text(
+        'title = "t"\nkind = "denoise"\nseeds = [0]\ndata = [{ name = "cells", files = "*.tif" }]\n'
+        'noise = [{ notation = "gaussian:sigma=20" }]\nmethod = [{ name = "median" }]\n'
+    )
+
+    def row(item: Any, method: Any, recipe: Any) -> dict[str, Any]:
+        return {"psnr": 1.0, "picture": item.noisy}
+
+    recipe = runner.load(str(folder / "small.toml"))
+    runner.run(recipe, row, scale="smoke", data=folder / "data", out=folder / "out")
+    return folder / "out" / "rows.csv"
+
+
+class FullDisk:
+    """Lets a number of files reach the disk, and says that it is full at the next."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.sync = room, os.fsync
+
+    def __call__(self, number: int) -> None:
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= 1
+        self.sync(number)
+
+
+@pytest.mark.parametrize("make", [*PAGES.values(), document, experiment], ids=lambda make: make.__name__)
+def test_a_full_disk_is_said_and_leaves_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Path]
+) -> None:
+    """Whichever file is the one that no longer fits: a HushError, nothing half written, and what was there stays."""
+    for room in range(100):
+        folder = tmp_path / str(room)
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            disk = FullDisk(room)
+            patch.setattr(os, "fsync", disk)
+            try:
+                made = make(folder, lambda record: record)
+            except HushError as error:
+                assert isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC
+            else:
+                break
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        assert not [path for path in found if path.name.startswith(".") or "partial" in path.name]
+        assert not (folder / "page.html").exists()
+        if make is document:
+            assert (folder / "t.md").read_text() == "# Mine\n"
+    assert room > 0
+    assert made.is_file()
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_that_exists_is_replaced_only_when_asked_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "page.html").write_text("mine")
+    if kind == "bench":  # its folder is hush's own: `hush bench` asks for the whole of it
+        PAGES[kind](tmp_path, lambda record: record)
+        return
+    with pytest.raises(HushError):
+        PAGES[kind](tmp_path, lambda record: record)
+    assert (tmp_path / "page.html").read_text() == "mine"

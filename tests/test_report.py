@@ -335,8 +335,9 @@ def test_refusals(tmp_path):
     assert target.read_text() == "mine"
     page(folder, target, overwrite=True)
     assert target.read_text("utf-8").startswith("<!doctype html>")
-    with pytest.raises(HushError, match="no folder"):
-        page(folder, tmp_path / "nowhere" / "page.html")
+    page(folder, tmp_path / "r" / "new" / "page.html")
+    with pytest.raises(HushError):
+        page(folder, target / "page.html")  # a file stands where its folder should be
     with pytest.raises(HushError, match="is a folder"):
         page(folder, folder, overwrite=True)
     for change, said in (

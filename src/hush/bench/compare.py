@@ -160,9 +160,10 @@ def collect(
         What was typed, without folders.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / "comparison.json"
-    record.unlink(missing_ok=True)
+    with files.plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
     before = _shown(noisy)
     truth = None if reference is None else _shown(reference)
     low, high = np.nanpercentile(before if truth is None else truth, [0.2, 99.8])
@@ -202,5 +203,6 @@ def _shown(image: Image | None) -> Array:
 
 def _save(folder: Path, name: str, label: str, values: Array) -> dict[str, str]:
     grey = np.clip(np.nan_to_num(values) * 255 + 0.5, 0, 255).astype(np.uint8)
-    Picture.fromarray(grey).save(folder / f"{name}.png")
+    with files.replacing(folder / f"{name}.png") as hidden:
+        Picture.fromarray(grey).save(hidden)
     return {"file": f"{name}.png", "label": label}

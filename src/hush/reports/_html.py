@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hush.core import files
 from hush.core.errors import HushError
-from hush.core.files import reason
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,7 +36,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    room = files("hush") / "reports" / "assets"
+    room = resources.files("hush") / "reports" / "assets"
     # style and script go in as they are: their braces are no places to fill
     made.globals["asset"] = lambda name: Markup((room / name).read_text("utf-8"))
     return made
@@ -65,19 +65,18 @@ def render(template: str, **context: Any) -> str:
 
 
 def check(path: Path, overwrite: bool) -> None:
-    """Refuse a page that cannot be written.
+    """Refuse a page that cannot be written; makes its folder.
 
     Raises
     ------
     HushError
-        When it exists and `overwrite` is false, when it is a folder, or when its folder is missing.
+        When it exists and `overwrite` is false, when it is a folder, or when its folder cannot be made.
     """
     if path.is_dir():
         raise HushError(f"{path.name} is a folder; give the page a name, for example {path.name}/page.html")
-    if path.exists() and not overwrite:
-        raise HushError(f"{path.name} exists; give another name, or --overwrite to replace it")
-    if not path.absolute().parent.is_dir():
-        raise HushError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    files.refuse_existing(path, overwrite)
+    with files.plain_errors(path):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def reading(record: Path, command: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        detail = f"no {error}" if isinstance(error, KeyError) else reason(error)
+        detail = f"no {error}" if isinstance(error, KeyError) else files.reason(error)
         name = f"{record.parent.name}/{record.name}"
         raise HushError(f"{name} cannot be read ({detail}); make it again with {command}") from error
 

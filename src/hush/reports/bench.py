@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hush import __version__
+from hush.core import files
 from hush.reports import _html
 
 
@@ -32,9 +33,7 @@ def bench_page(folder: Path, recipe: dict[str, Any], table: str) -> None:
         rows=cells[1:],
         groups=_pictures(folder / "pictures"),
     )
-    partial = folder / "page.html.partial"
-    partial.write_text(text, "utf-8")
-    partial.replace(folder / "page.html")
+    files.write_text(folder / "page.html", text)
 
 
 def _cells(markdown: str) -> list[list[str]]:
@@ -75,6 +74,4 @@ def write_document(
         text = text[: text.index(start)] + block + text[text.index(end) + len(end) :]
     else:
         text = text.rstrip() + "\n\n" + block + "\n"
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    files.write_text(path, text)

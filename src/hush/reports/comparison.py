@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hush import __version__
-from hush.core.errors import HushError
+from hush.core import files
 from hush.reports import _html
 
 FORMAT = 1
@@ -36,18 +35,12 @@ def compare_page(folder: str | os.PathLike[str], target: Path, *, overwrite: boo
         When the folder holds no comparison, or one of a newer format, or the page exists.
     """
     folder = Path(folder)
+    _html.check(target, overwrite)
     record = folder / "comparison.json"
     facts = _html.read_record(record, FORMAT, "hush compare")
-    if target.exists() and not overwrite:
-        raise HushError(f"{target.name} exists; --overwrite replaces it")
     with _html.reading(record, "hush compare"):
         context = _context(facts, folder)
-    text = _html.render("comparison.html", **context)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, target)  # noqa: PTH105 -- whole pages or none
-    target.chmod(0o644)
+    files.write_text(target, _html.render("comparison.html", **context))
 
 
 def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:

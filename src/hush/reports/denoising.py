@@ -8,7 +8,6 @@ import math
 import os
 import platform
 import re
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image as Picture
 
 from hush import __version__
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.image import Array, Image
 from hush.reports import _html
 from hush.reports.residual import Pair, correlation, measure, summary, trust
@@ -76,13 +75,7 @@ def page(folder: str | os.PathLike[str], path: str | os.PathLike[str], *, overwr
     facts = _html.read_record(record, FORMAT, MADE)
     with _html.reading(record, MADE):
         context = _context(facts, folder)
-    text = _html.render("denoising.html", **context)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write_text(path, _html.render("denoising.html", **context))
 
 
 def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -151,9 +144,10 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         What was typed; absolute paths are cut to their last part.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / "result.json"
-    record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
+    with files.plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
     chosen, views = _choose(noisy, result.image)
     windows = _windows([pairs[len(pairs) // 2] for pairs in chosen.values()], views)
     info, medical = result.info, bool(noisy.meta.get("medical"))
@@ -180,9 +174,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         "channels": channels,
         "sets": sets,
     }
-    partial = record.with_suffix(".partial")
-    partial.write_text(_readable(_plain(facts)), "utf-8")
-    partial.replace(record)
+    files.write_text(record, _readable(_plain(facts)))
 
 
 def without_directories(command: str) -> str:
@@ -357,10 +349,9 @@ def _channel(
             stem = f"c{number}-p{index}-v{view}"
             for (name, side), value in zip(sides.items(), values, strict=True):
                 _png(folder / f"{stem}-{name}.png", value, side, missing=0.5 if name == "noise" else 0.0)
-            files = {name: f"{stem}-{name}.png" for name in sides}
             bars = _bars(noisy, place["width"], place["step"])
             sets.append({"channel": number, "plane": pair.label, **place, "noise_range": sides["noise"], "bars": bars})
-            sets[-1] |= files
+            sets[-1] |= {name: f"{stem}-{name}.png" for name in sides}
     names = noisy.meta.get("channels") or []
     name = str(names[number]) if number < len(names) else f"channel {number}" if noisy.channels > 1 else ""
     whole = all(array.dtype.kind in "bui" for array in (pairs[0].before, pairs[0].after))
@@ -399,7 +390,8 @@ def _png(path: Path, values: Array, span: Sequence[float], missing: float) -> No
         grey = np.where(np.isnan(grey), missing, grey)
         grey = grey if len(grey) in (1, 3) else grey.mean(axis=0, keepdims=True)
         pixels = np.rint(grey * 255).astype(np.uint8)
-    Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(path)
+    with files.replacing(path) as hidden:
+        Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(hidden)
 
 
 def _bars(image: Image, width: int, step: int) -> list[dict[str, Any]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hush import __version__
-from hush.core.errors import HushError
+from hush.core import files
 from hush.reports import _html
 
 WIDE, HIGH, LEFT, BELOW = 640, 360, 64, 44  # of a plot, and its margins, in pixels
@@ -30,14 +28,8 @@ def noise_page(record: dict[str, Any], target: Path, *, overwrite: bool = False)
     HushError
         When the page exists or cannot be written.
     """
-    if target.exists() and not overwrite:
-        raise HushError(f"{target.name} exists; --overwrite replaces it")
-    text = _html.render("noise.html", **_context(record))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, target)  # noqa: PTH105 -- whole pages or none
-    Path(target).chmod(0o644)
+    _html.check(target, overwrite)
+    files.write_text(target, _html.render("noise.html", **_context(record)))
 
 
 def _context(record: dict[str, Any]) -> dict[str, Any]:
