@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 import hush
 from hush.bench import runner
@@ -254,3 +255,35 @@ def test_a_page_that_exists_is_replaced_only_when_asked_for(tmp_path: Path, kind
     with pytest.raises(HushError):
         PAGES[kind](tmp_path, lambda record: record)
     assert (tmp_path / "page.html").read_text() == "mine"
+
+
+def gaps(value: float) -> np.ndarray:
+    return np.where(np.arange(1024).reshape(32, 32) % 7 == 0, value, np.arange(32.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "axes"),
+    [
+        (np.full((32, 32), 7, np.uint8), "YX"),
+        (np.full((32, 32), np.nan, np.float32), "YX"),
+        (np.full((32, 32), 1e30), "YX"),
+        (gaps(np.nan), "YX"),
+        (gaps(np.inf), "YX"),
+        (np.linspace(-1e38, 1e38, 1024).reshape(32, 32).astype(np.float32), "YX"),
+        (np.ones((9, 9), bool), "YX"),
+        (np.zeros((2, 5, 16, 16), np.uint16), "CZYX"),
+        (np.zeros((16, 16, 3), np.uint8), "YXS"),
+    ],
+)
+def test_a_comparison_shows_images_of_one_value_and_with_missing_pixels(
+    tmp_path: Path, values: np.ndarray, axes: str
+) -> None:
+    """Without a warning of numpy: those are errors here."""
+    image = Image(values, axes)
+    entries = [Entry("same", Image(values.copy(), axes)), Entry("zero", Image(np.zeros_like(values), axes))]
+    collect_comparison(tmp_path, image, entries, None, "hush compare")
+    low, high = json.loads((tmp_path / "comparison.json").read_text())["contrast"]
+    assert low < high
+    with Picture.open(tmp_path / "removed-same.png") as picture:
+        assert set(np.asarray(picture).flat) == {128}  # nothing was removed: grey
+    comparison.compare_page(tmp_path, tmp_path / "page.html")
