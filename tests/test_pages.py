@@ -287,3 +287,44 @@ def test_a_comparison_shows_images_of_one_value_and_with_missing_pixels(
     with Picture.open(tmp_path / "removed-same.png") as picture:
         assert set(np.asarray(picture).flat) == {128}  # nothing was removed: grey
     comparison.compare_page(tmp_path, tmp_path / "page.html")
+
+
+CHANNEL = dict(hush.analyze(np.random.default_rng(0).normal(100, 9, (64, 64)).astype(np.float32)).as_dict()["noise"])
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(10.0, 50.0, 1.0), (90.0, 130.0, 1.0), (50.0, 900.0, 0.1)],
+        [(7.0, 5.0, 1.0)],
+        [(1e20, 0.0, 1.0), (1e20, 0.0, 0.0)],
+        [(-1e-18, 1e-36, 1.0), (2e-18, 3e-36, 1.0)],
+        [(3.0, 4.0, 0.0), (5.0, 6.0, 0.0)],
+        [],
+    ],
+)
+@pytest.mark.parametrize("line", [(0.0, 50.0), (4.0, -20.0), (-1.0, 0.0)])
+def test_the_plot_shows_every_point_that_was_used(
+    tmp_path: Path, points: list[tuple[float, ...]], line: tuple[float, float]
+) -> None:
+    found = CHANNEL | {"points": points, "a": line[0], "b": line[1]}
+    advice = {"method": None, "settings": {}, "reason": "none"}
+    record = {"input": "a.tif", "verdict": "v", "recommendation": advice, "noise": found}
+    noise.noise_page(record, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text("utf-8")
+    places = re.findall(r'<circle class="(\w+)" r="4" cx="([\d.]+)" cy="([\d.]+)"/>', text)
+    assert [place[0] for place in places] == ["used" if weight > noise.USED else "unused" for *_, weight in points]
+    for what, x, y in places:
+        assert noise.LEFT <= float(x) <= noise.WIDE - noise.ROOM
+        assert what == "unused" or noise.ROOM < float(y) <= noise.HIGH - noise.BELOW
+    assert text.count("<svg class") == bool(points)
+    assert not re.search(r'="[^"]*(nan|inf)\b', text)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (-3.9, 336.1), (1e-36, 3e-36), (-7e20, 1e20), (65000.0, 65535.0)])
+def test_ticks_are_round_and_between_the_ends(ends: tuple[float, float]) -> None:
+    found = noise.ticks(*ends, 5)
+    assert 2 <= len(found) <= 6
+    assert all(ends[0] <= tick <= ends[1] for tick in found)
+    step = found[1] - found[0]
+    assert f"{step:.3e}"[:5] in ("1.000", "2.000", "5.000")
