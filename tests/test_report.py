@@ -17,8 +17,7 @@ import hush
 from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.methods._base import Result
-from hush.reports._html import page
-from hush.reports.denoising import FORMAT, SETS, SIDE, collect, without_directories
+from hush.reports.denoising import FORMAT, SETS, SIDE, collect, page, without_directories
 
 SECRET = "Jane Doe 1970"
 INFO = {
@@ -336,8 +335,9 @@ def test_refusals(tmp_path):
     assert target.read_text() == "mine"
     page(folder, target, overwrite=True)
     assert target.read_text("utf-8").startswith("<!doctype html>")
-    with pytest.raises(HushError, match="no folder"):
-        page(folder, tmp_path / "nowhere" / "page.html")
+    page(folder, tmp_path / "r" / "new" / "page.html")
+    with pytest.raises(HushError):
+        page(folder, target / "page.html")  # a file stands where its folder should be
     with pytest.raises(HushError, match="is a folder"):
         page(folder, folder, overwrite=True)
     for change, said in (

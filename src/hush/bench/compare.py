@@ -160,21 +160,22 @@ def collect(
         What was typed, without folders.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / "comparison.json"
-    record.unlink(missing_ok=True)
+    with files.plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
     before = _shown(noisy)
     truth = None if reference is None else _shown(reference)
-    low, high = np.nanpercentile(before if truth is None else truth, [0.2, 99.8])
-    good = [(entry, _shown(entry.image)) for entry in entries if entry.image is not None]
-    spread = 3 * max([float(np.nanstd(before - after)) for _, after in good], default=1.0) or 1.0
-    pictures = [_save(folder, "noisy", "noisy", (before - low) / (high - low))]
-    if truth is not None:
-        pictures.append(_save(folder, "reference", "reference", (truth - low) / (high - low)))
-    pictures += [_save(folder, e.method, e.method, (after - low) / (high - low)) for e, after in good]
+    low, high = _contrast(before if truth is None else truth)
+    good = [(entry.method, _shown(entry.image)) for entry in entries if entry.image is not None]
+    with np.errstate(invalid="ignore"):  # of two infinite values the difference is missing
+        residuals = [(method, before - after) for method, after in good]
+    spread = 3 * max([_deviation(residual) for _, residual in residuals], default=0.0) or 1.0
+    images = [("noisy", before)] + ([] if truth is None else [("reference", truth)]) + good
+    pictures = [_save(folder, name, name, (values - low) / (high - low)) for name, values in images]
     pictures += [
-        _save(folder, f"removed-{e.method}", f"removed by {e.method}", 0.5 + (before - after) / (2 * spread))
-        for e, after in good
+        _save(folder, f"removed-{method}", f"removed by {method}", 0.5 + residual / (2 * spread), missing=0.5)
+        for method, residual in residuals
     ]
     rows = [{"method": e.method, "figures": e.figures, "note": e.note, "failed": e.image is None} for e in entries]
     facts = {
@@ -190,17 +191,30 @@ def collect(
     files.write_json(record, facts)
 
 
-def _shown(image: Image | None) -> Array:
-    """The middle plane, (Y, X) or (Y, X, 3), cut to the size of the page."""
-    assert image is not None
+def _shown(image: Image) -> Array:
+    """Return the middle plane, (Y, X) or (Y, X, 3), cut to the size of the page."""
     planes = list(image.planes(2))
-    view = np.asarray(planes[len(planes) // 2].view(image.data), np.float32)
+    view = np.asarray(planes[len(planes) // 2].view(image.data), np.float64)
     view = np.moveaxis(view, 0, -1) if len(view) == 3 else view[0]
     cuts = [slice(max(0, (size - SIDE) // 2), max(0, (size - SIDE) // 2) + SIDE) for size in view.shape[:2]]
     return view[tuple(cuts)]
 
 
-def _save(folder: Path, name: str, label: str, values: Array) -> dict[str, str]:
-    grey = np.clip(np.nan_to_num(values) * 255 + 0.5, 0, 255).astype(np.uint8)
-    Picture.fromarray(grey).save(folder / f"{name}.png")
+def _contrast(values: Array) -> tuple[float, float]:
+    """Return what is shown black and white: 0.2 to 99.8 percent of the finite values."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(value) for value in np.percentile(finite, [0.2, 99.8])) if finite.size else (0.0, 1.0)
+    return low, high if high > low else low + max(1.0, abs(low))  # of one value only: black
+
+
+def _deviation(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.std()) if finite.size else 0.0
+
+
+def _save(folder: Path, name: str, label: str, values: Array, missing: float = 0.0) -> dict[str, str]:
+    """Write values between 0 (black) and 1 (white) as 8 bits, for display only."""
+    grey = np.clip(np.nan_to_num(values, nan=missing), 0, 1)
+    with files.replacing(folder / f"{name}.png") as hidden:
+        Picture.fromarray((grey * 255 + 0.5).astype(np.uint8)).save(hidden)
     return {"file": f"{name}.png", "label": label}

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata, resources
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def run(
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     said = {"recipe": recipe, "scale": scale}
-    out.mkdir(parents=True, exist_ok=True)
+    with files.plain_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     kept, lines = out / "recipe.json", out / "rows.jsonl"
     if overwrite:
         lines.unlink(missing_ok=True)
@@ -157,7 +159,7 @@ def run(
             made = make(item, method | {"settings": settings, "label": label}, recipe | {"here": here})
             _picture(out / "pictures", item, label, made.pop("picture", None))
             row = key | made
-            with lines.open("a", encoding="utf-8") as file:
+            with files.plain_errors(lines), lines.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, default=float) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -182,10 +184,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
 
 
 def _picture(folder: Path, item: Item, label: str, clean: Array | None) -> None:
@@ -195,10 +198,12 @@ def _picture(folder: Path, item: Item, label: str, clean: Array | None) -> None:
     if clean is None or (first.exists() and first.read_text("utf-8") != f"{item.image} {item.seed}"):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    first.write_text(f"{item.image} {item.seed}", "utf-8")
+    files.write_text(first, f"{item.image} {item.seed}")
     for name, values in (("clean", item.clean), (label, clean)):
         grey = np.clip(cut(np.asarray(values), PICTURE) * (255 / item.peak) + 0.5, 0, 255).astype(np.uint8)
-        Picture.fromarray(grey).save(folder / f"{safe}--{''.join(c if c.isalnum() else '_' for c in name)}.png")
+        path = folder / f"{safe}--{''.join(c if c.isalnum() else '_' for c in name)}.png"
+        with files.replacing(path) as hidden:
+            Picture.fromarray(grey).save(hidden)
 
 
 def _export(folder: Path, item: Item) -> None:

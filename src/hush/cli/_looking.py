@@ -46,7 +46,7 @@ def list_(as_json: bool) -> int:
 @OVERWRITE
 def report(folder: Path, output: Path, overwrite: bool) -> int:
     """Write the page of a results folder (see --results)."""
-    from hush.reports._html import page
+    from hush.reports.denoising import page
 
     page(folder, output, overwrite=overwrite)
     return 0

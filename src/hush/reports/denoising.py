@@ -1,4 +1,4 @@
-"""What the page of one denoised image shows: computed here, written into a results folder."""
+"""The page of one denoised image: `collect` writes what it shows into a results folder, `page` makes it from there."""
 
 from __future__ import annotations
 
@@ -12,24 +12,120 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image as Picture
 
 from hush import __version__
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.image import Array, Image
-from hush.methods._base import Result
+from hush.reports import _html
 from hush.reports.residual import Pair, correlation, measure, summary, trust
 
+if TYPE_CHECKING:
+    from hush.methods._base import Result
+
 FORMAT = 1
+MADE = "hush denoise --results"
 SIDE = 1024  # longest side of a picture
 SETS, PLANES = 24, 6  # sets of before, after and noise in all; planes of a channel
 VALUES = 16 * SIDE**2  # in all sets together: noise does not compress, and this keeps the page below about 60 MB
 SAMPLE = 1 << 22  # values of a channel from which its numbers are measured
 HUGE = 1 << 28  # pixels of a plane beyond which an overview reads one row of each block only
-DONE = ("tried", "kept", "seed", "steps", "seconds", "device", "precision", "peak_memory_mb", "axes", "ndim")
+SIDES = ("before", "after", "noise")
+BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+LABELS = {
+    "method": "Method",
+    "reason": "Chosen because",
+    "tried": "Estimated errors",
+    "kept": "Share of flat areas, kept",
+    "steps": "Training steps",
+    "seconds": "Time",
+    "seed": "Seed",
+    "device": "Device",
+    "precision": "Precision",
+    "peak_memory_mb": "Peak memory",
+    "axes": "Axes",
+    "ndim": "Dimensions seen at once",
+}
+DONE = [key for key in LABELS if key not in ("method", "reason")]  # what `collect` takes over as it is
+
+
+def page(folder: str | os.PathLike[str], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Write the page of a results folder as one self-contained HTML file.
+
+    Parameters
+    ----------
+    folder : path
+        What `collect` wrote: ``result.json`` and PNG files.
+    path : path
+        The page; written whole or not at all.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    HushError
+        When the folder holds no results, or those of a newer hush, or the file exists.
+    """
+    folder, path = Path(folder), Path(path)
+    _html.check(path, overwrite)
+    record = folder / "result.json"
+    facts = _html.read_record(record, FORMAT, MADE)
+    with _html.reading(record, MADE):
+        context = _context(facts, folder)
+    files.write_text(path, _html.render("denoising.html", **context))
+
+
+def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what the template asks for."""
+    given, done = facts["input"], facts["done"]
+    told = {"method": done.get("title") or done.get("method")}
+    told |= {key: done[key] for key in LABELS if key != "method" and done.get(key) is not None}
+    sets = [dict(item) for item in facts["sets"]]
+    pictures = [{side: _html.picture(folder, item.pop(side)) for side in SIDES} for item in sets]
+    shown = {"channels": facts["channels"], "loss": facts["loss"], "sets": sets}
+    return {
+        "kind": "denoising report",
+        "name": given["name"],
+        "medical": given["medical"],
+        "facts": _beside(given, told),
+        "about": done.get("about") or "",
+        "done": [(LABELS[key], _told(key, value)) for key, value in told.items()],
+        "settings": [(key, _html.shown(value)) for key, value in facts["settings"].items()],
+        **{key: facts[key] for key in ("summary", "warnings", "trust", "command", "shortened")},
+        "made_by": facts["versions"],
+        "blank": BLANK,
+        # the page shows something without its script, and the script takes its first pictures from there
+        "pictures": pictures[0],
+        "script": "denoising.js",
+        "data": shown | {"pictures": [None, *pictures[1:]]},
+    }
+
+
+def _beside(given: Mapping[str, Any], told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what stands beside the picture: the image first, then the method."""
+    size = " × ".join(f"{length} {axis}" for axis, length in zip(given["axes"], given["shape"], strict=True))
+    rows = [("Image", size), ("Values", given["dtype"])]
+    by_unit: dict[tuple[float, str], list[str]] = {}
+    for pixel in given["pixel"]:
+        by_unit.setdefault((pixel["size"], pixel["unit"]), []).append(pixel["axis"])
+    if by_unit:
+        pieces = [f"{size:.4g} {unit} ({', '.join(axes)})".replace("  ", " ") for (size, unit), axes in by_unit.items()]
+        rows.append(("Pixel size", "; ".join(pieces)))
+    if given["channels"]:
+        rows.append(("Channels", ", ".join(given["channels"])))
+    return rows + [
+        (LABELS[key], _told(key, told[key])) for key in ("method", "steps", "seconds", "device") if told.get(key)
+    ]
+
+
+def _told(key: str, value: Any) -> str:
+    """Write a fact with its unit."""
+    if key == "seconds":
+        return f"{value:.1f} s" if value < 120 else f"{int(value // 60)} min {int(value % 60):02d} s"
+    return f"{value:,.0f} MB" if key == "peak_memory_mb" else _html.shown(value)
 
 
 def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, command: str) -> None:
@@ -48,9 +144,10 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         What was typed; absolute paths are cut to their last part.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / "result.json"
-    record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
+    with files.plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)  # a folder half written must not pass for a whole one
     chosen, views = _choose(noisy, result.image)
     windows = _windows([pairs[len(pairs) // 2] for pairs in chosen.values()], views)
     info, medical = result.info, bool(noisy.meta.get("medical"))
@@ -77,9 +174,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         "channels": channels,
         "sets": sets,
     }
-    partial = record.with_suffix(".partial")
-    partial.write_text(_readable(_plain(facts)), "utf-8")
-    partial.replace(record)
+    files.write_text(record, _readable(_plain(facts)))
 
 
 def without_directories(command: str) -> str:
@@ -254,10 +349,9 @@ def _channel(
             stem = f"c{number}-p{index}-v{view}"
             for (name, side), value in zip(sides.items(), values, strict=True):
                 _png(folder / f"{stem}-{name}.png", value, side, missing=0.5 if name == "noise" else 0.0)
-            files = {name: f"{stem}-{name}.png" for name in sides}
             bars = _bars(noisy, place["width"], place["step"])
             sets.append({"channel": number, "plane": pair.label, **place, "noise_range": sides["noise"], "bars": bars})
-            sets[-1] |= files
+            sets[-1] |= {name: f"{stem}-{name}.png" for name in sides}
     names = noisy.meta.get("channels") or []
     name = str(names[number]) if number < len(names) else f"channel {number}" if noisy.channels > 1 else ""
     whole = all(array.dtype.kind in "bui" for array in (pairs[0].before, pairs[0].after))
@@ -296,7 +390,8 @@ def _png(path: Path, values: Array, span: Sequence[float], missing: float) -> No
         grey = np.where(np.isnan(grey), missing, grey)
         grey = grey if len(grey) in (1, 3) else grey.mean(axis=0, keepdims=True)
         pixels = np.rint(grey * 255).astype(np.uint8)
-    Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(path)
+    with files.replacing(path) as hidden:
+        Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(hidden)
 
 
 def _bars(image: Image, width: int, step: int) -> list[dict[str, Any]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import os
-import tempfile
-from collections.abc import Sequence
-from importlib.resources import files
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hush.core.errors import HushError
+from hush import __version__
+from hush.core import files
+from hush.estimation.report import NAMES
+from hush.reports import _html
 
-WIDE, HIGH, LEFT, BELOW = 640, 360, 64, 44  # of a plot, and its margins, in pixels
+WIDE, HIGH, LEFT, BELOW, ROOM = 640, 360, 64, 44, 10  # of a plot, and its margins, in pixels
+USED = 0.3  # weight in the fit from which on a point counts as used
 
 
 def noise_page(record: dict[str, Any], target: Path, *, overwrite: bool = False) -> None:
@@ -30,97 +32,117 @@ def noise_page(record: dict[str, Any], target: Path, *, overwrite: bool = False)
     HushError
         When the page exists or cannot be written.
     """
-    if target.exists() and not overwrite:
-        raise HushError(f"{target.name} exists; --overwrite replaces it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    noise = record["noise"]
-    channels = noise.get("channels", [noise])
-    sections = [_section(number, channel, len(channels)) for number, channel in enumerate(channels)]
-    advice = record["recommendation"]
-    what = f"Suggested: {advice['method']}" if advice["method"] else "Nothing to do"
-    settings = " ".join(f"--set {key}={value}" for key, value in advice["settings"].items())
-    body = f"""<header><p class="brand">hush <span>noise report</span></p><h1>{_safe(record["input"])}</h1>
-<p class="summary">{_safe(record["verdict"])}</p></header><main><section><h2>{_safe(what)}</h2>
-<p>{_safe(advice["reason"])}. <code>{_safe(settings)}</code></p></section>{"".join(sections)}</main>
-<footer><p>Points: variance in the flat blocks of each brightness; hollow ones were left out of the fit.</p></footer>"""
-    style = files("hush").joinpath("reports/assets/page.css").read_text("utf-8")
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-<title>{_safe(record["input"])} · hush</title><style>{style}
-svg.plot {{ width: 100%; max-width: {WIDE}px; height: auto; font: 12px system-ui, sans-serif; }}
-svg.plot text {{ fill: currentColor; }} svg.plot .axis {{ stroke: currentColor; opacity: .5; fill: none; }}
-svg.plot .line {{ stroke: #d55e00; stroke-width: 2; }} svg.plot .band {{ fill: #d55e00; opacity: .18; }}
-svg.plot .kept {{ fill: #0072b2; }} svg.plot .left {{ fill: none; stroke: #0072b2; opacity: .6; }}</style></head>
-<body>{body}</body></html>"""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, target)  # noqa: PTH105 -- whole pages or none
-    Path(target).chmod(0o644)
+    _html.check(target, overwrite)
+    files.write_text(target, _html.render("noise.html", **_context(record)))
 
 
-def _section(number: int, channel: dict[str, Any], count: int) -> str:
-    title = f"Channel {number}" if count > 1 else "Variance against brightness"
-    correlation = channel["correlation"]
-    lags = ", ".join(f"{key} {value:+.2f}" for key, value in correlation["lags"].items())
-    rows = {
-        "kind": channel["kind"],
-        "gain, offset, sigma": ", ".join(f"{channel[key]:.4g}" for key in ("gain", "offset", "sigma")),
-        "variance": f"{channel['a']:.4g} x {channel['b']:+.4g}",
-        "level, 95 %": " to ".join(f"{end:.4g}" for end in channel["interval"].get("level", ())),
-        "neighbours": "independent" if correlation["white"] else f"share noise (mask {correlation['mask']})",
-        "correlation (rows,columns)": lags,
-        "impulses": f"{100 * channel['impulse_fraction']:.3g} %",
-        "cut off at": ", ".join(f"{v:g}" for v in (channel["clipped_low"], channel["clipped_high"]) if v is not None),
-        "step between values": "none" if channel["quantisation"] is None else f"{channel['quantisation']:g}",
-        "stripes": ", ".join(f"{axis} {value:.3g}" for axis, value in channel["stripes"].items()),
-        "flat blocks": f"{100 * channel['flat']:.0f} %",
+def _context(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the template asks for."""
+    advice, noise = record["recommendation"], record["noise"]
+    settings = [word for key, value in advice["settings"].items() for word in ("--set", f"{key}={value}")]
+    return {
+        "kind": "noise report",
+        "name": record["input"],
+        "summary": record["verdict"],
+        "made_by": {"hush": __version__},
+        "method": advice["method"],
+        "options": " ".join(["--method", advice["method"], *settings]) if advice["method"] else "",
+        "reason": advice["reason"],
+        "channels": [_channel(channel) for channel in noise.get("channels", [noise])],
     }
-    table = "".join(f"<tr><th scope=row>{_safe(k)}</th><td>{_safe(v or '–')}</td></tr>" for k, v in rows.items())
-    return f"<section><h2>{title}</h2>{_plot(channel)}<table>{table}</table></section>"
 
 
-def _plot(channel: dict[str, Any]) -> str:
-    points: Sequence[Sequence[float]] = channel["points"]
-    if not points:
-        return ""
-    low, high = min(p[0] for p in points), max(p[0] for p in points)
-    low, high = low - 0.04 * (high - low or 1), high + 0.04 * (high - low or 1)
-    a, b, middle = channel["a"], channel["b"], channel["middle"]
-    kept = [p[1] for p in points if p[2] > 0.3] or [p[1] for p in points]
-    top = 1.25 * max(*kept, a * high + b, 1e-30)
-    slopes = channel["interval"].get("a", (a, a))
-    levels = [end**2 for end in channel["interval"].get("level", (0, 0))]
-
-    def at(x: float, y: float) -> str:
-        across = LEFT + (x - low) / (high - low) * (WIDE - LEFT - 10)
-        return f"{across:.1f},{HIGH - BELOW - min(max(y / top, 0), 1.02) * (HIGH - BELOW - 10):.1f}"
-
-    xs = [low + (high - low) * k / 40 for k in range(41)]
-    half = [((slopes[1] - slopes[0]) / 2 * abs(x - middle)) + (levels[1] - levels[0]) / 2 for x in xs]
-    upper = [at(x, a * x + b + h) for x, h in zip(xs, half, strict=True)]
-    lower = [at(x, a * x + b - h) for x, h in zip(xs, half, strict=True)]
-    band = f'<polygon class="band" points="{" ".join(upper + lower[::-1])}"/>'
-    ends = f"{at(low, a * low + b)} {at(high, a * high + b)}"
-    dots = "".join(
-        '<circle class="{}" r="4" cx="{}" cy="{}"/>'.format("kept" if w > 0.3 else "left", *at(x, y).split(","))
-        for x, y, w in points
-    )
-    ticks = "".join(
-        f'<text x="{at(x, 0).split(",")[0]}" y="{HIGH - BELOW + 18}" text-anchor="middle">{x:.4g}</text>'
-        for x in (low + (high - low) * k / 4 for k in range(5))
-    ) + "".join(
-        f'<text x="{LEFT - 6}" y="{float(at(low, y).split(",")[1]) + 4:.0f}" text-anchor="end">{y:.3g}</text>'
-        for y in (top * k / 4 for k in range(5))
-    )
-    frame = f'<path class="axis" d="M{LEFT} 10 V{HIGH - BELOW} H{WIDE - 10}"/>'
-    names = f'<text x="{WIDE // 2}" y="{HIGH - 6}" text-anchor="middle">brightness</text>'
-    return (
-        f'<svg class="plot" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="Variance against brightness">'
-        f'{band}<polyline class="line" points="{ends}"/>{dots}{frame}{ticks}{names}</svg>'
-    )
+def _channel(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plot of one channel and its figures, written out; the template has the words."""
+    ends = found["interval"].get("level", ())
+    lags = found["correlation"]["lags"]
+    clipped = [end for end in (found["clipped_low"], found["clipped_high"]) if end is not None]
+    return {
+        "plot": _plot(found) if found["points"] else None,
+        "kind": NAMES.get(found["kind"], found["kind"]),
+        "per_photon": found["gain"] > 0 and found["kind"] != "speckle",
+        **{key: f"{found[key]:.4g}" for key in ("gain", "offset", "sigma", "middle")},
+        "variance": f"{found['a']:.4g} × brightness {'−' if found['b'] < 0 else '+'} {abs(found['b']):.4g}",
+        "level": " to ".join(f"{end:.4g}" for end in ends),
+        "white": found["correlation"]["white"],
+        "mask": found["correlation"]["mask"],
+        "lags": ", ".join(f"{value:+.2f} at ({key})" for key, value in lags.items()),
+        "impulses": f"{100 * found['impulse_fraction']:.3g} % of the pixels",
+        "clipped": " and ".join(f"{end:g}" for end in clipped),
+        "step": "" if found["quantisation"] is None else f"{found['quantisation']:g}",
+        "stripes": ", ".join(f"{value:.3g} along {axis}" for axis, value in found["stripes"].items()),
+        "flat": f"{100 * found['flat']:.0f} % of the image",
+    }
 
 
-def _safe(value: Any) -> str:
-    return html.escape(str(value))
+@dataclass(frozen=True)
+class Frame:
+    """What a plot shows: brightness from `low` to `high`, variance from 0 to `top`; and where that is, in pixels."""
+
+    low: float
+    high: float
+    top: float
+
+    def x(self, brightness: float) -> float:
+        """Return how far to the right a brightness is."""
+        return round(LEFT + (brightness - self.low) / (self.high - self.low) * (WIDE - LEFT - ROOM), 1)
+
+    def y(self, variance: float) -> float:
+        """Return how far down a variance is; what is outside is drawn at the edge."""
+        return round(HIGH - BELOW - min(max(variance / self.top, 0), 1.02) * (HIGH - BELOW - ROOM), 1)
+
+    def path(self, variance: Callable[[float], float]) -> list[str]:
+        """Return the points of a curve from the left to the right."""
+        steps = (self.low + (self.high - self.low) * step / 40 for step in range(41))
+        return [f"{self.x(step)},{self.y(variance(step))}" for step in steps]
+
+
+def _plot(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where the template draws the points, the fitted line, its interval and the ticks."""
+    a, b, middle, points = found["a"], found["b"], found["middle"], found["points"]
+    frame = _frame(found)
+    slopes, ends = (found["interval"].get(name, (0.0, 0.0)) for name in ("a", "level"))
+
+    def half(brightness: float) -> float:
+        """Half the width of the interval: what the slope adds grows with the distance from the middle."""
+        return float((slopes[1] - slopes[0]) * abs(brightness - middle) + ends[1] ** 2 - ends[0] ** 2) / 2
+
+    upper = frame.path(lambda x: a * x + b + half(x))
+    lower = frame.path(lambda x: a * x + b - half(x))
+    return {
+        "line": " ".join(frame.path(lambda x: a * x + b)),
+        "band": " ".join(upper + lower[::-1]),
+        "dots": [{"x": frame.x(x), "y": frame.y(y), "used": weight > USED} for x, y, weight in points],
+        "across": [{"at": frame.x(value), "text": f"{value:g}"} for value in ticks(frame.low, frame.high, 6)],
+        "up": [{"at": frame.y(value), "text": f"{value:g}"} for value in ticks(0.0, frame.top, 5)],
+        "left": LEFT,
+        "right": WIDE - ROOM,
+        "top": ROOM,
+        "floor": HIGH - BELOW,
+        "width": WIDE,
+        "height": HIGH,
+    }
+
+
+def _frame(found: Mapping[str, Any]) -> Frame:
+    """Return what the plot shows: all points that were used, and the line."""
+    points = found["points"]
+    low, high = (end(point[0] for point in points) for end in (min, max))
+    margin = 0.04 * (high - low or abs(high) or 1.0)
+    used = [point[1] for point in points if point[2] > USED] or [point[1] for point in points]
+    high += margin
+    highest = max([*used, found["a"] * high + found["b"]])
+    return Frame(low - margin, high, 1.25 * highest if highest > 0 else 1.0)
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """Return round numbers between two ends, `most` steps of them or fewer.
+
+    Examples
+    --------
+    >>> ticks(-3.9, 336.1, 6), ticks(0.0, 0.07, 5)
+    ([0.0, 100.0, 200.0, 300.0], [0.0, 0.02, 0.04, 0.06])
+    """
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power * most >= high - low)
+    return [float(f"{count * step:.6g}") for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
