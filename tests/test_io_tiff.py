@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,7 +28,7 @@ def through(path: Path, out: Path | None = None) -> tuple[Image, Path]:
     """Read a file, write it again with its pixels turned round, return what is read then."""
     image = io.read(path)
     target = out or path.with_name("again.tif")
-    io.write(target, image.like(np.asarray(image.data)[..., ::-1]))
+    io.write(target, replace(image, data=np.asarray(image.data)[..., ::-1]))
     return image, target
 
 

@@ -7,7 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from hush.core.errors import HushError
 from hush.core.image import Image
-from hush.core.metrics import METRICS, data_range, fit_gain, psnr, rmse, scores, ssim
+from hush.core.metrics import data_range, fit_gain, psnr, rmse, scores, ssim
 
 
 @pytest.fixture
@@ -71,9 +71,3 @@ def test_missing_pixels_are_left_out() -> None:
     a, b = np.zeros((4, 4)), np.ones((4, 4))
     a[0, 0] = np.nan
     assert rmse(a, b) == 1
-
-
-def test_table() -> None:
-    assert {name: metric.higher_is_better for name, metric in METRICS.items()} == {
-        "psnr": True, "ssim": True, "rmse": False,
-    }  # fmt: skip

@@ -164,13 +164,6 @@ class Image:
             label = " ".join(f"{a}={i}" for a, i in place.items())
             yield Plane(place.get("C", 0), index, order, bool(together), label)
 
-    def like(self, data: Array) -> Image:
-        """Return `data` as an image with this one's axes and metadata, in this one's dtype.
-
-        Integers are rounded and clipped to their range, booleans are cut at one half.
-        """
-        return replace(self, data=cast(data, self.data.dtype))
-
     def crop(self, y: slice, x: slice) -> Image:
         """Return the piece between the given rows and columns; the data is a view."""
         window = {"Y": y, "X": x}

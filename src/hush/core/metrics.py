@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from skimage.metrics import structural_similarity
@@ -135,19 +135,7 @@ def fit_gain(image: Image | Array, reference: Image | Array) -> tuple[Array, flo
     return gain * a + offset, gain, offset
 
 
-class Metric(NamedTuple):
-    """A row of the table."""
-
-    function: Callable[..., float]
-    needs_reference: bool
-    higher_is_better: bool
-
-
-METRICS = {
-    "psnr": Metric(psnr, True, True),
-    "ssim": Metric(ssim, True, True),
-    "rmse": Metric(rmse, True, False),
-}
+METRICS: dict[str, Callable[..., float]] = {"psnr": psnr, "ssim": ssim, "rmse": rmse}
 
 
 def scores(
@@ -182,9 +170,9 @@ def scores(
         image = Image(values, image.axes) if isinstance(image, Image) else values
         fitted = {"gain": gain, "offset": offset}
     result: dict[str, float | None] = {}
-    for name, metric in METRICS.items():
+    for name, function in METRICS.items():
         try:
-            value = metric.function(image, reference, **({} if name == "rmse" else {"peak": peak}))
+            value = function(image, reference, **({} if name == "rmse" else {"peak": peak}))
         except HushError:
             if name != "ssim":
                 raise

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from hush.core import registry
-from hush.core.errors import HushError, HushWarning, unknown
+from hush.core import files, registry
+from hush.core.errors import FormatError, HushError, unknown
 from hush.core.image import Array, Image
 
 __all__ = ["check_output", "create", "read", "suffixes", "write"]
 
 PathLike = str | os.PathLike[str]
-
-PLAIN_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "no permission",
-    errno.EPERM: "no permission",
-    errno.EROFS: "the disk is read-only",
-    errno.EFBIG: "the file is larger than the disk's file system allows",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.EMFILE: "too many files are open",
-}
 
 
 def suffixes() -> tuple[str, ...]:
@@ -103,9 +91,9 @@ def write(path: PathLike, image: Image, *, overwrite: bool = False) -> None:
     """
     path = Path(path)
     check_output(path, overwrite=overwrite)
-    with _temporary(path) as (temporary, target), _plain_errors(path):
+    with files.temporary(path, _suffix(path)) as (temporary, target), files.plain_errors(path):
         registry.get("io", _format_of_suffix(path)).write(temporary, image)
-        _publish(temporary, target)
+        files.publish(temporary, target)
 
 
 @contextmanager
@@ -129,8 +117,8 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
     """
     path = Path(path)
     check_output(path, overwrite=overwrite)
-    with _temporary(path) as (temporary, target):
-        with _plain_errors(path):
+    with files.temporary(path, _suffix(path)) as (temporary, target):
+        with files.plain_errors(path):
             module = registry.get("io", _format_of_suffix(path))
             array = module.create(temporary, like) if hasattr(module, "create") else None
             if array is not None:
@@ -139,9 +127,9 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
                 _try_edges(path, like)
         yield array
         if array is not None:
-            with _plain_errors(path):
+            with files.plain_errors(path):
                 array.flush()
-                _publish(temporary, target)
+                files.publish(temporary, target)
 
 
 def check_output(
@@ -176,29 +164,29 @@ def check_output(
     _format_of_suffix(path)
     try:
         if path.is_dir():
-            raise HushError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
+            raise FormatError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
         if path.exists() and any(Path(i).exists() and path.samefile(i) for i in inputs):
-            raise HushError(f"{path} is an input as well; give the result another name")
+            raise FormatError(f"{path} is an input as well; give the result another name")
         if path.exists() and not path.is_file():
-            raise HushError(f"{path} is not an ordinary file; give another name")
+            raise FormatError(f"{path} is not an ordinary file; give another name")
         if path.exists() and not overwrite:
-            raise HushError(f"{path} exists; use --overwrite (overwrite=True) to replace it")
+            raise FormatError(f"{path} exists; use --overwrite (overwrite=True) to replace it")
         folder = path.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-            raise HushError(f"{path} cannot be written: no permission; give another folder")
+            raise FormatError(f"{path} cannot be written: no permission; give another folder")
         free = shutil.disk_usage(folder).free
     except (FileExistsError, NotADirectoryError) as error:
-        raise HushError(f"{path} cannot be written: a file stands where its folder should be") from error
+        raise FormatError(f"{path} cannot be written: a file stands where its folder should be") from error
     except OSError as error:
-        raise HushError(f"{path} cannot be written: {_reason(error)}") from error
+        raise FormatError(f"{path} cannot be written: {files.reason(error)}") from error
     if nbytes > free:
-        raise HushError(
+        raise FormatError(
             f"{path} needs {nbytes / 1e9:.1f} GB and {folder} has {free / 1e9:.1f} GB free; "
             "make room or give another folder"
         )
     if like is not None:
-        with _plain_errors(path):
+        with files.plain_errors(path):
             _try_edges(path, like)
 
 
@@ -225,24 +213,26 @@ def _suffix(path: Path) -> str:
 def _format_of_suffix(path: Path) -> str:
     suffix = _suffix(path)
     if not suffix:
-        raise HushError(f"{path.name}: {unknown('format for suffix', path.suffix, suffixes())}")
+        raise FormatError(f"{path.name}: {unknown('format for suffix', path.suffix, suffixes())}")
     return _formats_by_suffix()[suffix]
 
 
 def _first_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise HushError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
+            raise FormatError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
         if path.exists() and not path.is_file():  # to open a pipe is to wait for who writes into it
-            raise HushError(f"{path.name} is a pipe or a device, and not a file: write what it gives into a file first")
+            raise FormatError(
+                f"{path.name} is a pipe or a device, and not a file: write what it gives into a file first"
+            )
         with path.open("rb") as file:
             head = file.read(16)
     except FileNotFoundError as error:
-        raise HushError(f"{path.name}: there is no such file in {path.resolve().parent}") from error
+        raise FormatError(f"{path.name}: there is no such file in {path.resolve().parent}") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise HushError(f"{path.name} cannot be read: {_reason(error)}") from error
+        raise FormatError(f"{path.name} cannot be read: {files.reason(error)}") from error
     if not head:
-        raise HushError(f"{path.name} is empty (0 bytes)")
+        raise FormatError(f"{path.name} is empty (0 bytes)")
     return head
 
 
@@ -255,52 +245,13 @@ def _format_of_content(path: Path, head: bytes) -> tuple[str, list[str]]:
     for other in registry.names("io"):
         if head.startswith(getattr(registry.get("io", other), "MAGIC", ()) or (b"\0" * 17,)):
             return other, [f"{path.name} is a {other.upper()} file in spite of its name"]
-    raise HushError(f"{path.name} is not an image: its content is not {name.upper()}")
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return PLAIN_REASONS.get(error.errno) or os.strerror(error.errno).lower()
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    return " ".join(str(error).split()) or type(error).__name__
+    raise FormatError(f"{path.name} is not an image: its content is not {name.upper()}")
 
 
 def _unreadable(path: Path, error: Exception) -> HushError:
     if isinstance(error, HushError):
-        return error if str(error).startswith(path.name) else HushError(f"{path.name}: {error}")
-    return HushError(f"{path.name} cannot be read, it may be cut short or damaged: {_reason(error)}")
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (HushError, HushWarning):  # a HushWarning is an exception where warnings are made errors
-        raise
-    except Exception as error:
-        raise HushError(f"{path} cannot be written: {_reason(error)}") from error
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Give a name beside the target, hidden from shell patterns; whatever is left there is removed."""
-    target = path.resolve()  # a link keeps pointing to its file
-    temporary = target.with_name(f".hush-{secrets.token_hex(6)}{_suffix(path)}")
-    try:
-        yield temporary, target
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _publish(temporary: Path, target: Path) -> None:
-    """Bring the bytes to the disk, then swap names: a crash leaves the old file or the new one."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    if target.exists():
-        shutil.copymode(target, temporary)
-    temporary.replace(target)
+        return error if str(error).startswith(path.name) else FormatError(f"{path.name}: {error}")
+    return FormatError(f"{path.name} cannot be read, it may be cut short or damaged: {files.reason(error)}")
 
 
 def _reserve(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError, HushError
 from hush.core.image import Array, Image, guess_axes, said_guess
 
 LETTERS = "TCZYXS"
@@ -28,7 +28,7 @@ def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None)
         axes = given.upper()
         fits = len(axes) == len(shape) == len(set(axes)) and set(axes) <= set(LETTERS) and {*"YX"} <= {*axes}
         if not fits:
-            raise HushError(
+            raise FormatError(
                 f"axes {given!r} do not fit its shape {tuple(shape)}: give {len(shape)} different letters of "
                 f"T, C, Z, Y, X, S, among them Y and X, e.g. {_example(shape)!r}"
             )
@@ -54,7 +54,7 @@ def check_claim(pixels: int, held: int, most: int, size: int) -> None:
         Bytes of the file.
     """
     if pixels > max(held * most, SMALL if most > 1 else 0):
-        raise HushError(
+        raise FormatError(
             f"it is cut short or damaged: its header claims {pixels} bytes of pixels, and the file ends at byte {size}"
         )
 
@@ -73,7 +73,7 @@ def flat(image: Image, what: str) -> Array:
         if letter not in "YXS" and data.shape[axes.index(letter)] == 1:
             data, axes = data.take(0, axes.index(letter)), axes.replace(letter, "")
     if set(axes) - set("YXS"):
-        raise HushError(
+        raise FormatError(
             f"{what} holds one plane, and this image has axes {image.axes} of shape {tuple(image.data.shape)}; "
             "write a .tif or .npy file"
         )
@@ -86,7 +86,7 @@ def flat(image: Image, what: str) -> Array:
 def refuse(what: str, holds: str, data: Array) -> HushError:
     """Make the error for pixels that a format cannot hold."""
     samples = f" with {data.shape[-1]} colour samples" if data.ndim == 3 else ""
-    return HushError(f"{what} holds {holds}, not {data.dtype}{samples}; write a .tif or .npy file")
+    return FormatError(f"{what} holds {holds}, not {data.dtype}{samples}; write a .tif or .npy file")
 
 
 def to_note(hush: Mapping[str, Any] | None) -> str:

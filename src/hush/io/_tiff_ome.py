@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Image
 from hush.io._common import positive
 
@@ -39,7 +39,7 @@ def parse(xml: str) -> Said:
     try:
         root = ElementTree.fromstring(xml.strip().encode("utf-8"))
     except ElementTree.ParseError as error:
-        raise HushError(f"its OME-XML is damaged: {error}") from error
+        raise FormatError(f"its OME-XML is damaged: {error}") from error
     image = root.find("{*}Image")
     pixels = image.find("{*}Pixels") if image is not None else None
     if image is None or pixels is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Array
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def check_known(page: TiffPage) -> None:
     number = int(page.compression)
     if number != 1 and number not in TIFF.DECOMPRESSORS:
         name = COMPRESSION(number).name if number in list(COMPRESSION) else f"method {number}"
-        raise HushError(f"its compression ({name}) is not known; save it with another, e.g. LZW or none")
+        raise FormatError(f"its compression ({name}) is not known; save it with another, e.g. LZW or none")
 
 
 def subsampled(page: TiffPage) -> Array:
@@ -111,7 +111,7 @@ def subsampled(page: TiffPage) -> Array:
 
     wide, high = (int(n) for n in page.tags.valueof(530, (2, 2)))
     if page.is_tiled or page.planarconfig != 1 or page.predictor != 1 or page.dtype != np.uint8:
-        raise HushError(f"its colours are subsampled {wide}x{high} in a way that is not read; save it as RGB")
+        raise FormatError(f"its colours are subsampled {wide}x{high} in a way that is not read; save it as RGB")
     decode = TIFF.DECOMPRESSORS[page.compression] if page.compression != 1 else bytes
     across, rows = -(-page.imagewidth // wide), []
     for at, count in zip(page.dataoffsets, page.databytecounts, strict=False):
@@ -125,7 +125,7 @@ def subsampled(page: TiffPage) -> Array:
         rows.append(np.stack([y, *colours], axis=-1)[: page.rowsperstrip, : page.imagewidth])
     data = np.concatenate(rows)[: page.imagelength]
     if len(data) != page.imagelength:
-        raise HushError(f"it is cut short: {len(data)} of its {page.imagelength} rows are there")
+        raise FormatError(f"it is cut short: {len(data)} of its {page.imagelength} rows are there")
     return data
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError, HushWarning
+from hush.core.errors import FormatError, HushWarning
 from hush.core.image import Image
 from hush.io import _tiff_ome
 from hush.io._common import to_note
@@ -51,7 +51,7 @@ def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
         }
     )
     if image.data.dtype.kind not in "buif" or image.data.dtype.itemsize > 8:
-        raise HushError(f"TIFF cannot hold {image.data.dtype}; convert it to float64")
+        raise FormatError(f"TIFF cannot hold {image.data.dtype}; convert it to float64")
     found.page = _layout(image, old, kind)
     if bits := _bits(image, old):
         found.page["bitspersample"] = bits

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Image
 from hush.io._common import check_claim, flat, from_note, refuse, settle_axes, to_note
 
@@ -74,7 +74,7 @@ def write(path: Path, image: Image) -> None:
     if data.dtype != np.uint8 or not (samples in (1, 3) or (samples == 4 and image.meta.get("cmyk"))):
         raise refuse("JPEG", "8-bit grey, RGB and CMYK without opacity (uint8)", data)
     if max(data.shape[:2]) > LONGEST_SIDE:
-        raise HushError(f"JPEG holds {LONGEST_SIDE} pixels a side at most; write a .png or .tif file")
+        raise FormatError(f"JPEG holds {LONGEST_SIDE} pixels a side at most; write a .png or .tif file")
     encoded = io.BytesIO()
     mode = {1: "L", 3: "RGB", 4: "CMYK"}[samples]
     size = (data.shape[1], data.shape[0])
@@ -108,7 +108,7 @@ def _segments(raw: bytes) -> tuple[list[Segment], bytes]:
         length = int.from_bytes(raw[at + 2 : at + 4], "big")
         found.append((marker, raw[at + 4 : at + 2 + length]))
         at += 2 + length
-    raise HushError(f"it is cut short: it ends at byte {len(raw)} before its pixels")
+    raise FormatError(f"it is cut short: it ends at byte {len(raw)} before its pixels")
 
 
 def _merge(made: list[Segment], image: Image) -> list[Segment]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Array, Image
 from hush.io._common import MAP_FROM, check_claim, settle_axes
 
@@ -23,7 +23,7 @@ def read(path: Path, axes: str | None) -> Image:
         data = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
         if "Python objects" in str(error):
-            raise HushError("it holds Python objects, not numbers") from error
+            raise FormatError("it holds Python objects, not numbers") from error
         raise
     axes, guessed = settle_axes(data.shape, axes, None)
     meta = {"guessed": guessed} if guessed else {}
@@ -42,7 +42,7 @@ def _check_claim(path: Path) -> None:
         shape, _, dtype = HEADERS[version](file)
         size = path.stat().st_size
         if min(shape, default=1) < 0:
-            raise HushError(f"it is damaged: its shape is {shape}")
+            raise FormatError(f"it is damaged: its shape is {shape}")
         if not dtype.hasobject:
             check_claim(math.prod(shape) * dtype.itemsize, size - file.tell(), 1, size)
 

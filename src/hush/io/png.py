@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Array, Image
 from hush.io._common import check_claim, flat, is_screen, refuse, settle_axes
 
@@ -36,7 +36,7 @@ def read(path: Path, axes: str | None) -> Image:
     raw = path.read_bytes()
     chunks = list(_chunks(raw))
     if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
-        raise HushError("it is damaged: its header is missing")
+        raise FormatError("it is damaged: its header is missing")
     width, height, depth, colour = struct.unpack(">IIBB", chunks[0][1][:10])
     packed = sum(len(body) for kind, body in chunks if kind == b"IDAT")
     check_claim(height * -(-width * depth * SAMPLES.get(colour, 1) // 8), packed, DEFLATED, len(raw))
@@ -86,9 +86,9 @@ def _chunks(raw: bytes) -> Iterator[Chunk]:
         length, kind = struct.unpack(">I4s", raw[at : at + 8]) if at + 8 <= len(raw) else (len(raw), b"")
         body, check = raw[at + 8 : at + 8 + length], raw[at + 8 + length : at + 12 + length]
         if len(check) != 4:
-            raise HushError(f"it is cut short: it ends at byte {len(raw)} without its last part")
+            raise FormatError(f"it is cut short: it ends at byte {len(raw)} without its last part")
         if zlib.crc32(kind + body) != int.from_bytes(check, "big"):
-            raise HushError(f"it is damaged: the checksum of its {kind.decode('latin-1')!r} part is wrong")
+            raise FormatError(f"it is damaged: the checksum of its {kind.decode('latin-1')!r} part is wrong")
         yield kind, body
         at += 12 + length
 

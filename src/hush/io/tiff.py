@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hush.core.errors import HushError
+from hush.core.errors import FormatError
 from hush.core.image import Array, Image
 from hush.io import _tiff_read, _tiff_tags, _tiff_values, _tiff_write
 from hush.io._common import LETTERS, MAP_FROM, settle_axes
@@ -35,7 +35,7 @@ def read(path: Path, axes: str | None) -> Image:
 
     with _mutterings() as said, tifffile.TiffFile(path) as tif:
         if not tif.series:
-            raise HushError("it holds no image")
+            raise FormatError("it holds no image")
         # a reduced copy may come first, for a quick look
         series = next((one for one in tif.series if not one.keyframe.aspage().is_reduced), tif.series[0])
         places = _check_whole(tif, series, said)
@@ -121,17 +121,17 @@ def _check_whole(tif: TiffFile, series: TiffPageSeries, said: list[str]) -> list
         if page is None:
             continue
         if not page.dataoffsets:
-            raise HushError("it is cut short or damaged: a page has no pixels")
+            raise FormatError("it is cut short or damaged: a page has no pixels")
         last = max(o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
         if page.parent is tif:
             end = max(end, last)
         elif last > page.parent.filehandle.size:
-            raise HushError(f"its part {page.parent.filename} is cut short")
+            raise FormatError(f"its part {page.parent.filename} is cut short")
     size = tif.filehandle.size
     if end > size:
-        raise HushError(f"it is cut short: its pixels end at byte {end}, and the file at byte {size}")
+        raise FormatError(f"it is cut short: its pixels end at byte {end}, and the file at byte {size}")
     if broken:
-        raise HushError("it is cut short or damaged: its list of pages breaks off")
+        raise FormatError("it is cut short or damaged: its list of pages breaks off")
     return places
 
 
@@ -139,7 +139,7 @@ def _pixels(path: Path, tif: TiffFile, series: TiffPageSeries) -> Array:
     """Return the pixels in the shape the file declares: mapped, in memory, or in a temporary file."""
     shape = series.get_shape(False) if series.kind == "shaped" else series.shape
     if series.dtype is None:
-        raise HushError("its kind of numbers is not known")
+        raise FormatError("its kind of numbers is not known")
     first = series.keyframe.aspage()
     _tiff_values.check_known(first)
     if _tiff_values.is_subsampled(first):
@@ -163,7 +163,7 @@ def _old_jpeg(series: TiffPageSeries) -> Array:
     try:
         return np.stack([page.asarray() if data is None else data for page, data in zip(pages, found, strict=True)])
     except Exception as error:
-        raise HushError(
+        raise FormatError(
             "it holds old-style JPEG (compression 6) without a whole JPEG file in it, which is not read; save it with "
             "another compression, e.g. tiffcp -c lzw"
         ) from error
@@ -181,7 +181,7 @@ def _name_axes(data: Array, axes: str) -> tuple[Array, str, str | None]:
     if not unknown:
         return data, axes, None
     if len(unknown) > len(free):
-        raise HushError(f"it has axes {axes} of shape {data.shape}, more than T, C, Z, Y, X, S can name")
+        raise FormatError(f"it has axes {axes} of shape {data.shape}, more than T, C, Z, Y, X, S can name")
     names = sorted(free[: len(unknown)], key="TCZ".index)
     named = list(axes)
     for i, name in zip(unknown, names, strict=True):

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from hush import __version__
 from hush.core import files, registry
 from hush.core.device import device_of, memory_format, precision_of
-from hush.core.errors import HushError
+from hush.core.errors import ModelFileError, SettingError
 from hush.methods._learned import RUN_SETTINGS, NetDenoiser
 from hush.training.normalization import Scale
 from hush.training.trainer import State
@@ -43,7 +43,7 @@ def save_model(denoiser: NetDenoiser, path: str | Path, *, overwrite: bool = Fal
     """
     path = Path(path)
     if not hasattr(denoiser, "nets_"):
-        raise HushError("there is nothing to save: call fit first")
+        raise ModelFileError("there is nothing to save: call fit first")
     files.refuse_existing(path, overwrite)
     nets = [final or best for best, final in zip(denoiser.nets_, denoiser.lasts_, strict=True)]
     nets = nets if last else denoiser.nets_
@@ -92,7 +92,7 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
     note, tensors = _read(path)
     wrong = sorted(set(settings) - set(RUN_SETTINGS))
     if wrong:
-        raise HushError(f"a trained model's {wrong[0]} cannot be changed; possible: {', '.join(RUN_SETTINGS)}")
+        raise SettingError(f"a trained model's {wrong[0]} cannot be changed; possible: {', '.join(RUN_SETTINGS)}")
     try:
         model: NetDenoiser = registry.get("methods", note["method"])(**note["parameters"], **settings)
         model.check()
@@ -114,25 +114,27 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
                 net = net.to(memory_format=memory_format(model.ndim))  # type: ignore[call-overload]
             model.nets_.append(net)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise HushError(f"{path.name} is damaged: {str(error).splitlines()[0]}") from None
+        raise ModelFileError(f"{path.name} is damaged: {str(error).splitlines()[0]}") from None
     return model
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """The note and the tensors of a model file."""
     if not path.is_file():
-        raise HushError(f"{path.name} is not there" if not path.exists() else f"{path.name} is not a file")
+        raise ModelFileError(f"{path.name} is not there" if not path.exists() else f"{path.name} is not a file")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise HushError(f"{path.name} is not a model, or damaged: {error}") from None
+        raise ModelFileError(f"{path.name} is not a model, or damaged: {error}") from None
     try:
         note = json.loads(metadata["hush"])
     except (KeyError, ValueError):
-        raise HushError(f"{path.name} is a safetensors file, but not a model of hush") from None
+        raise ModelFileError(f"{path.name} is a safetensors file, but not a model of hush") from None
     if note.get("format", 0) > FORMAT:
         by = note.get("versions", {}).get("hush", "a later version")
-        raise HushError(f"{path.name} has format {note['format']}, written by hush {by}; this is hush {__version__}")
+        raise ModelFileError(
+            f"{path.name} has format {note['format']}, written by hush {by}; this is hush {__version__}"
+        )
     return note, tensors

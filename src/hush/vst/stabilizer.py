@@ -9,13 +9,14 @@ import numpy as np
 from scipy import ndimage
 
 from hush.estimation.artifacts import RING
-from hush.estimation.report import MANY, ChannelNoise
+from hush.estimation.report import ChannelNoise
 from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
 from hush.vst import anscombe, asinh
 
 Array = Any
 AROUND = 2.0  # pixels from which brightness is taken
+FEW = 0.001  # share of impulses below which none is repaired
 LONE = 0.02  # share of impulses up to which they hardly ever touch
 DARK = 20.0  # how much darker than the middle it is where speckle is taken to grow no more
 
@@ -90,7 +91,7 @@ class Stabilizer:
     def repair(self, image: Array) -> Array:
         """Replace impulses, if the analysis found many, by the median of their neighbours; shape (Y, X) last."""
         found = self.noise
-        if found.impulse_fraction < min(MANY, 0.001):
+        if found.impulse_fraction < FEW:
             return image
         ring = RING.reshape((1,) * (image.ndim - 2) + RING.shape)
         middle = ndimage.median_filter(image, footprint=ring, mode="mirror")
