@@ -66,7 +66,7 @@ EFFORT = click.option(
 UNCERTAINTY = click.option(
     "--uncertainty",
     type=click.Path(path_type=Path),
-    help="Write one standard deviation a pixel: a file, or a folder for several.",
+    help="Write the per-pixel standard deviation: a file, or a folder for several.",
 )
 WRITE = together(
     AXES,

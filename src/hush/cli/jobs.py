@@ -30,7 +30,7 @@ TIMES = ("steps", "seconds", "seed", *RUN_SETTINGS)  # what a training does not 
 
 
 Done = Callable[[int, int], None]
-WHAT = {"description": "standard deviation a pixel"}
+WHAT = {"description": "per-pixel standard deviation"}
 
 
 def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, done: Done | None = None) -> None:

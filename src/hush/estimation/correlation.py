@@ -1,4 +1,4 @@
-"""The level of noise that neighbours share: measured at all frequencies, in blocks among flat blocks.
+"""The level of spatially correlated noise, measured at all frequencies, in blocks among flat blocks.
 
 Such noise is strong at low frequencies, where texture is too, so a block cannot be called flat for holding little
 there: that would pick the blocks where the noise happens to be weak. Here the four blocks beside it decide. Texture
@@ -64,7 +64,7 @@ def measure(
     low: float | None = None,
     high: float | None = None,
 ) -> Shared | None:
-    """Measure noise that neighbours share; None where there are too few blocks.
+    """Measure spatially correlated noise; None where there are too few blocks.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ BRIGHT = 0.3  # weight of brightness against number where blocks are split by it
 SAME = 0.005  # of the range of brightness, below which two are one
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
 SLOW = 5  # frequencies below u + v = 5 are not used for it
-LITTLE, DIAGONAL = 0.03, 0.015  # correlation from which on neighbours share noise, and along diagonals by chance
+LITTLE, DIAGONAL = 0.03, 0.015  # correlation that counts, and what diagonals have by chance
 TINY = 1e-100  # against division by zero; its square, too, is a number
 LINE_ERROR = 0.012  # of variance, systematic, added to the spread of the points
 

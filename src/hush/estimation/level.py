@@ -14,7 +14,7 @@ from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
 
 CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
-# detail has more contrast where it is bright, and passes for weak noise of light that neighbours share. Noise follows
+# detail has more contrast where it is bright, and passes for weak correlated photon noise. Noise follows
 # its line: in micrographs the slope is more than 6 of its errors, in three of four clean development photographs 2 to 6
 SEEN, RISES, FLAT = 2.5, (2.0, 6.0), 0.02  # times CLEAN; slope in errors; share that is flat
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
@@ -27,7 +27,7 @@ STRONG = 0.25  # score beyond which high frequencies do not tell the level; whit
 LIKELY, CERTAIN, PLAIN = (1.6, 1.5, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
 MUCH = 0.04  # of the extent
 # level below which noise is not told from the texture around it: of development images with sigma 1 or 2 of 255 those
-# in which some was found that neighbours share lost up to 14 dB; with 5 most gain
+# in which correlated noise was found lost up to 14 dB; with 5 most gain
 BUSY = 0.024
 ODD = 0.7  # of the logarithm of variance that a point may be off a curve: texture lifts some without end
 # of a line's residuals: 2 of 100 development images with photons and the offset of a camera give less, and of speckle
@@ -74,7 +74,7 @@ class Level:
 
 
 def is_white(spectrum: flat_blocks.Spectrum) -> bool:
-    """Whether neighbours share so little of the noise that most methods take no harm."""
+    """Whether the noise is so little correlated that most methods take no harm."""
     return spectrum.score <= NOT_WHITE or spectrum.ratio <= 0  # less than nothing: the correlations say nothing
 
 
@@ -118,7 +118,9 @@ def find(
         found = first
     if found is None:
         level = float(np.sqrt(max(first.line.level, 0.0)))
-        return _nothing(first, _texture(level, " that neighbours share", f"correlated:sigma={level:.3g},length=0.7"))
+        return _nothing(
+            first, _texture(level, " that is spatially correlated", f"correlated:sigma={level:.3g},length=0.7")
+        )
     if _busy(found, extent):
         # texture adds to what is measured: what is said to try is the least noise that is possible
         if _rises(found):
@@ -126,13 +128,13 @@ def find(
             return _nothing(found, _texture(found.ends[0], " of light", f"poisson_gaussian:gain={gain:.3g},sigma=0"))
         if found.line.level < (BUSY * extent) ** 2 and found.a < RISES[1] * found.line.error_a:
             return _nothing(found, _texture(found.ends[0], "", f"gaussian:sigma={found.ends[0]:.2g}"))
-    # what neighbours share may be texture: no noise, unless some can surely be seen
+    # correlated noise may be texture: none, unless some can surely be seen
     seen = found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent
     return found if seen else _nothing(found)
 
 
 def _busy(found: Level, extent: float) -> bool:
-    """Whether hardly anything is flat, and noise that neighbours share is weak."""
+    """Whether hardly anything is flat, and correlated noise is weak."""
     weak = CLEAN * extent <= found.ends[0] < SEEN * CLEAN * extent
     return weak and found.points.flat < FLAT and not found.white
 
@@ -161,7 +163,7 @@ def _shared_level(
     extent: float,
     first: Level,
 ) -> Level | None:
-    """Find the level of noise that neighbours share; None where it cannot be told from texture."""
+    """Find the level of spatially correlated noise; None where it cannot be told from texture."""
     lost, clean = step**2 / 12 if step else 0.0, CLEAN * extent
     unit = max(line.level, lost, clean**2)
     if not unit > 0:

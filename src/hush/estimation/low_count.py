@@ -67,7 +67,7 @@ class Photons:
 
 
 def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
-    """Return the noise of few photons that were counted: each is the step between values; None where it is none.
+    """Return low-count noise of counted photons, one a step between values; None where it is other noise.
 
     The squares of what is finest in an image are then its values times that step, however dark the image is and
     whatever it shows; what is clean has far less there. Flat blocks tell little where most pixels are zero.
@@ -95,7 +95,7 @@ def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
 def amplified(
     planes: Sequence[Floats], low: float, shared: tuple[float, float] = (0.0, 0.0), high: float | None = None
 ) -> Photons | None:
-    """Return the noise of few photons that were amplified by chance, where many pixels without any show the same.
+    """Return low-count noise with excess noise, where many pixels without a photon show the same value.
 
     A photomultiplier or an EMCCD makes of each photon what it likes: values have no step, and photons that did not come
     look like an image that is cut off. But at every brightness the squares of what is finest are one number times the
@@ -136,7 +136,7 @@ def above_dark(
     shared: tuple[float, float] = (0.0, 0.0),
     high: float | None = None,
 ) -> Photons | None:
-    """Return the noise of few photons where a pixel without light has noise of its own, which the darkest squares show.
+    """Return low-count noise where a pixel without light has noise of its own, which the darkest squares show.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     else:
         text = f"{NAMES[one.kind]} of standard deviation {one.sigma:.4g}"
     text = text[0].upper() + text[1:]
-    extras = ["" if one.white else f"neighbours share it (correlation {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
+    extras = ["" if one.white else f"spatially correlated (lag-one {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
     extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are impulses" if one.impulse_fraction else ""]
     extras += [f"stripes along {axis} ({value:.3g})" for axis, value in one.stripes.items()]
     extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]

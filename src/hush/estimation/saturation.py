@@ -20,7 +20,7 @@ def keep_flat(noisy: Image, clean: Array, std: Array | None = None) -> float:
     clean : array
         The result, of the image's shape; changed in place.
     std : array, optional
-        Standard deviation a pixel; changed in place.
+        Per-pixel standard deviation; changed in place.
 
     Returns
     -------

@@ -78,7 +78,7 @@ class Result:
     image : Image
         The denoised image: same axes, shape, dtype, range, scale and metadata as the noisy one.
     std : Image or None
-        Standard deviation a pixel, in image units, where the method knows it.
+        Per-pixel standard deviation, in image units, where the method knows it.
     info : dict
         ``method, settings, reason, seed, steps, seconds, device, precision, axes, ndim, warnings, loss``.
     """
@@ -163,7 +163,7 @@ class Denoiser:
 
     @property
     def uncertain(self) -> bool:
-        """Whether it gives a standard deviation a pixel."""
+        """Whether it gives a per-pixel standard deviation."""
         return False
 
     @property

@@ -13,7 +13,10 @@ BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a mil
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
-TURNS, HEAVY = 2.7, 1.7  # the same of the network on eight turned images; times as long with weights of more arithmetic
+TURNS, HEAVY = (
+    2.7,
+    1.7,
+)  # the same of the network with test-time augmentation by eight; times as long with weights of more arithmetic
 LEARNED = 5.0  # and of one that was trained on the image
 STEP, LOOKED = 0.08, 2.0  # seconds of a step of training further what comes trained, and before the first of them
 STEPS, FEWEST = 150, 30  # such steps: the most that are taken, and the fewest that are worth it
@@ -79,7 +82,7 @@ class Clock:
         return float(LEARNING[self.effort] + JUDGED + times * LEARNED * million)
 
     def turned(self, image: Image) -> dict[str, Any]:
-        """Return whether there is time for the mean over turned images, as settings: over all eight, two or none.
+        """Return whether there is time for test-time augmentation, as settings: eight turns and flips, two or none.
 
         With little time it takes half of it at most, however small the image.
         """

@@ -69,7 +69,7 @@ class Auto(PreparedInput):
     tile : int or None
         Side of a tile.
     tta : bool
-        Mean over all eight turned images also with little time for a large image.
+        Test-time augmentation by all eight turns and flips also with little time for a large image.
 
     Notes
     -----
@@ -113,7 +113,7 @@ class Auto(PreparedInput):
 
     @property
     def uncertain(self) -> bool:
-        """Whether there is a method for the image that gives a standard deviation a pixel; before `fit`: may be."""
+        """Whether there is a method for the image that gives a per-pixel standard deviation; before `fit`: may be."""
         models = [getattr(self, name, None) for name in ("chosen_", "usual_")]
         return models[0] is None or any(model is not None and model.uncertain for model in models)
 

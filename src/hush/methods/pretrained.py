@@ -41,11 +41,11 @@ SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smalle
 class Pretrained(Filter):
     """Denoise with weights that were trained beforehand on clean images: nothing is learned from this one.
 
-    The noise is stabilised, so that it is Gaussian and of one level, of which the network is told. Since an analysis
-    may be wrong, that level is multiplied where two witnesses agree that it should be: how well hidden pixels are
-    predicted, and at which level the network is self-consistent (`hush.quality.risk.consistent`). The first leans to
-    strong filters where there is texture, the second to weak ones where neighbours share noise of which nothing is
-    known; where it is known how they do, and the level was found too high, the second is right by itself.
+    The noise is stabilised, so that it is Gaussian and of one level, on which the network is conditioned. Since an
+    analysis may be wrong, that level is multiplied where two estimates agree that it should be: how well masked pixels
+    are predicted, and the self-consistent level (`hush.quality.risk.consistent`). The first leans to strong filters
+    where there is texture, the second to weak ones where the noise is correlated and the correlation unknown. Where it
+    is known, and the level was estimated too high, the second is right by itself.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Pretrained(Filter):
 
     @property
     def uncertain(self) -> bool:
-        """Whether it gives a standard deviation a pixel: not where it is told no level."""
+        """Whether it gives a per-pixel standard deviation: not where its weights are blind."""
         return not self.blind
 
     @property
@@ -216,7 +216,7 @@ class Pretrained(Filter):
         return Conditioning.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
 
     def choose(self, ready: Array, sigma: Array, prepared: Conditioning, ways: Sequence[Stabilizer]) -> float:
-        """Choose the multiple of the level: the nearest to one between what two witnesses say."""
+        """Choose the multiple of the level: the nearest to one between two estimates."""
         impulses = all(way.noise.kind == "none" for way in ways)  # and nothing else: what is left is no noise's level
         if self.blind or impulses:
             return 1.0
@@ -237,7 +237,7 @@ class Pretrained(Filter):
             return 1.0
         least, most = _possible(ways)
         if own < 1 and self.knows_missing and not all(way.noise.white for way in ways):
-            return max(own, least)  # told how neighbours share the noise it is right, and what was found holds texture
+            return max(own, least)  # given the correlation it is right, and what was found holds texture
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
         most = min(most, self.options[-1] if any(way.noise.given for way in ways) else MOST)

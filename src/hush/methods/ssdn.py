@@ -27,7 +27,7 @@ from hush.training.patches import Batch, Patches
 RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
-ENOUGH = 64  # pixels: in smaller images nobody can tell whether neighbours share their noise
+ENOUGH = 64  # pixels: smaller images do not tell whether their noise is correlated
 LEAST = 1e-3  # variance that noise has at least while training, of the image's
 LEAST_FITTED = 2e-2  # the same where no model bounds it from below: a spread near zero makes the training diverge
 LOOKED = 8  # images in which the noise is looked for
@@ -126,7 +126,7 @@ class SSDN(NoiseAware, NetDenoiser):
 
     @property
     def uncertain(self) -> bool:
-        """Whether it gives a standard deviation a pixel."""
+        """Whether it gives a per-pixel standard deviation."""
         return self.covariance != "mean"
 
     # The noise ---------------------------------------------------------------------------------

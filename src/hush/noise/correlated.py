@@ -1,4 +1,4 @@
-"""Gaussian noise that neighbours share."""
+"""Spatially correlated Gaussian noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Correlated(NoiseModel):
     Parameters
     ----------
     sigma : float
-        Standard deviation a pixel, in image units.
+        Standard deviation of a pixel, in image units.
     length : float
         Standard deviation of the kernel, in pixels: at 0.6 neighbours correlate by about a half.
 

@@ -50,7 +50,7 @@ def noisy_where(values: Array, ways: Sequence[Stabilizer]) -> Array:
         if area is not None:
             each &= ~area
         ends = [way.noise.clipped_high]
-        if not way.stabilises:  # of few photons there are none quite often
+        if not way.stabilises:  # at a low count there is none quite often
             ends.append(way.noise.clipped_low)
         around = ndimage.gaussian_filter(plane, AROUND)
         for end in ends:

@@ -28,7 +28,7 @@ from hush.vst import anscombe
 from hush.vst.stabilizer import AROUND
 
 REACH = 4  # pixels over which neighbours may share noise
-SMEARED = 0.2  # correlation up to which noise by few photons is smeared
+SMEARED = 0.2  # correlation up to which low-count noise is smeared
 EXCESS = (1.15, 2.5)  # of amplified photons: photomultipliers have less than EMCCDs, which have 2
 READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
@@ -182,7 +182,7 @@ def _levels(clean: Tensor, ends: tuple[float, float], rng: torch.Generator) -> T
 
 
 def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Noise of variance 1 that in chosen patches (B, 1) neighbours share, and their correlation, (B, 2, 1, 1).
+    """Noise of variance 1, spatially correlated in chosen patches (B, 1), and its correlation, (B, 2, 1, 1).
 
     White noise is smoothed by Gaussians of lengths up to `longest` pixels; in a third along one axis only, as where a
     scanner reads rows.
@@ -211,7 +211,7 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
 def _photons(
     clean: Array, how: dict[str, float], most: float, rng: np.random.Generator
 ) -> tuple[Array, Array, float, float, Array, Array]:
-    """A patch (C, Y, X) by few photons, stabilised; in a share of the patches each was amplified by chance.
+    """A low-count patch (C, Y, X), stabilised; a share of the patches has excess noise.
 
     Returns noisy, its mean, level, the level that is told, by how much noise is below it, correlation (2, 1, 1): in
     some patches slow electronics smear the noise along rows, or an optical filter both ways.

@@ -200,7 +200,7 @@ def _card(
 def scores(
     net: nn.Module, recipe: dict[str, Any], data: dict[str, Any], folder: Path, device: str, precision: str
 ) -> list[dict[str, Any]]:
-    """Measure PSNR on images that were not trained on, a row a level; `length` of the data: neighbours share noise."""
+    """Measure PSNR on images that were not trained on, a row a level; `length` of the data: correlated noise."""
     if recipe.get("blind"):
         return _photographed(net, data, folder, device, precision)
     grey, length = recipe["channels"] == 1, data.get("length", 0)

@@ -69,8 +69,8 @@ def judge(
 ) -> tuple[risk.Risk, risk.Stein | None]:
     """Estimate the risk of a fitted method on an image, in units of the variance of its noise.
 
-    It is measured where the noise is of one level: by Stein's formula where it is white, and by hidden pixels where
-    neighbours share it.
+    It is measured where the noise is of one level: by Stein's formula where it is white, and by masked pixels where it
+    is spatially correlated.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from scipy import ndimage
 Array = Any
 Function = Callable[[Array], Array]
 
-SPACING = 4  # of hidden pixels, more where neighbours share noise
+SPACING = 4  # of masked pixels, more where noise is correlated
 FRESH = 0.5  # noise given to hidden pixels, in units of the image's: 0 favours weak filters, 1 strong ones
 BLOCK = 32  # side of the blocks whose spread gives the standard error
 
@@ -183,7 +183,7 @@ def consistent(
     rounds: int = 8,
     change: float = 0.01,
 ) -> float:
-    """Find the multiple of the noise's level at which a Bayesian denoiser is at peace with itself.
+    """Find the multiple of the noise's level at which a Bayesian denoiser is self-consistent.
 
     The mean that it gives lies as far from the noisy image as the noise's variance less the posterior's, which is its
     derivative (Tweedie's formula). Told a wrong level this does not hold, and the level at which it does is the
@@ -343,7 +343,7 @@ def stein(function: Function, noisy: Array, sigma: Array, *, seed: int = 0, prob
     seed : int
         Of the probe.
     probe : array, shape of `noisy`, optional
-        Noise of deviation 1 like that of the image, where neighbours share a little of it.
+        Noise of deviation 1 like that of the image, where it is a little correlated.
     """
     noisy = np.asarray(noisy, np.float32)
     if probe is None:

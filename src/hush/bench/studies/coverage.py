@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def row(item: Item, method: Row, recipe: Row) -> Row:
-    """Denoise with a standard deviation a pixel, and count the clean pixels within one and two of them."""
+    """Denoise with a per-pixel standard deviation, and count the clean pixels within one and two of them."""
     image = item.as_image()
     std = np.zeros(image.data.shape, np.float32)
     with warnings.catch_warnings():
