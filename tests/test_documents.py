@@ -108,6 +108,14 @@ def test_shell_completion_is_as_documented(shell: str) -> None:
     assert "--effort" in done.stdout
 
 
+@pytest.mark.parametrize("name", sorted(command_line.commands))
+def test_every_command_has_an_example_that_it_takes(name: str) -> None:
+    command = command_line.commands[name]
+    program, called, *words = shlex.split((command.epilog or "").removeprefix("Example: "))
+    assert (program, called) == ("hush", name)
+    command.make_context(name, words).close()
+
+
 def test_every_option_has_help() -> None:
     for command in command_line.commands.values():
         for parameter in command.params:

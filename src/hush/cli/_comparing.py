@@ -12,7 +12,7 @@ from hush.cli._options import AXES, JSON, OVERWRITE, QUIET
 from hush.core.errors import HushError
 
 
-@click.command()
+@click.command(epilog="Example: hush score clean.tif truth.tif --fit-gain")
 @click.argument("image")
 @click.argument("reference")
 @AXES
@@ -34,7 +34,7 @@ def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: fl
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: hush compare fish.tif --methods bm3d,nlm,n2v -o compared/")
 @click.argument("image")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of page.html.")
 @click.option("--reference", help="A clean image of the same shape: PSNR, SSIM and RMSE as well.")
@@ -94,7 +94,7 @@ def compare(
     return 1 if any(entry.image is None for entry in entries) else 0
 
 
-@click.command()
+@click.command(epilog="Example: hush bench classical --scale smoke --table tables.md")
 @click.argument("name", required=False)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True,
               help="Folder of the data sets.")  # fmt: skip

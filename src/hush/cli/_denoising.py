@@ -30,7 +30,7 @@ from hush.cli._options import (
 from hush.core.errors import HushError
 
 
-@click.command()
+@click.command(epilog="Example: hush denoise noisy.tif -o clean.tif --report page.html")
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File for one input, folder for several.  [default: NAME_denoised.EXT]")
 @EFFORT
@@ -62,7 +62,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
     return console.close(planned)
 
 
-@click.command()
+@click.command(epilog="Example: hush train stack/*.tif --method n2v -o stack.hush")
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The model, NAME.hush.")
 @click.option("--from", "begin", type=click.Path(path_type=Path), help="Go on with a trained model (fine-tuning).")
@@ -99,7 +99,7 @@ def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str 
     return console.close(planned)
 
 
-@click.command()
+@click.command(epilog="Example: hush apply stack.hush new/*.tif -o out/")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File for one input, folder for several.  [default: NAME_denoised.EXT]")

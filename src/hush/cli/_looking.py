@@ -12,7 +12,7 @@ from hush.cli._options import AXES, JSON, OVERWRITE
 from hush.core import registry
 
 
-@click.command()
+@click.command(epilog="Example: hush info fish.tif")
 @click.argument("files", nargs=-1, required=True)
 @AXES
 @JSON
@@ -30,7 +30,7 @@ def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
     return console.close(planned)
 
 
-@click.command("list")
+@click.command("list", epilog="Example: hush list --json")
 @JSON
 def list_(as_json: bool) -> int:
     """List the methods: what each needs and does."""
@@ -40,7 +40,7 @@ def list_(as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: hush report results/ -o page.html")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page, NAME.html.")
 @OVERWRITE
@@ -52,7 +52,7 @@ def report(folder: Path, output: Path, overwrite: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: hush doctor")
 @JSON
 def doctor(as_json: bool) -> int:
     """Say what this machine can do: versions, device, precision, memory, speed."""

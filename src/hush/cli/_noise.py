@@ -12,7 +12,7 @@ from hush.cli._options import AXES, JSON, KNOWN, OVERWRITE, QUIET
 from hush.core.errors import HushError
 
 
-@click.command()
+@click.command(epilog="Example: hush noise clean.tif -o noisy.tif --noise 'poisson:photons=30'")
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, help="File for one input, folder for several.")
 @click.option("--noise", "text", required=True, help="e.g. 'gaussian:sigma=0..55 + bernoulli:p=0.1'.")
@@ -41,7 +41,7 @@ def noise(inputs: Sequence[str], output: str, text: str, seed: int, peak: float 
     return console.close(planned)
 
 
-@click.command()
+@click.command(epilog="Example: hush simulate epithelium -o cells.tif --size 512")
 @click.argument("what", type=click.Choice(["epithelium", "fluorescence"]))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File, e.g. clean.tif.")
 @click.option("--size", type=click.IntRange(16), default=512, show_default=True, help="Side in pixels.")
@@ -59,7 +59,7 @@ def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> 
     return 0
 
 
-@click.command()
+@click.command(epilog="Example: hush analyze fish.tif --report noise.html")
 @click.argument("inputs", nargs=-1, required=True)
 @KNOWN
 @AXES

@@ -11,7 +11,7 @@ from hush.cli._options import JSON, OVERWRITE, QUIET
 from hush.core.errors import HushError
 
 
-@click.command()
+@click.command(epilog="Example: hush pretrain gaussian-fast --data DATA -o mine.safetensors")
 @click.argument("name", required=False)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True,
               help="Folder of the data sets.")  # fmt: skip
@@ -62,7 +62,7 @@ def pretrain(
     return 0
 
 
-@click.command("weights")
+@click.command("weights", epilog="Example: hush weights camera-fast")
 @click.argument("name", required=False)
 @JSON
 def weights_(name: str | None, as_json: bool) -> int:
