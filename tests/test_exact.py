@@ -7,6 +7,8 @@ import pytest
 import torch
 from scipy import special, stats
 
+from hush.noise import parse
+from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.noise.rician import Rician
 from hush.vst import anscombe
 
@@ -95,3 +97,71 @@ def test_the_rician_posterior_can_be_learned_from() -> None:
 
     assert mean(*at).item() == pytest.approx(12.05, abs=0.005)
     assert torch.autograd.gradcheck(mean, at)
+
+
+@pytest.mark.parametrize(("gain", "offset", "sigma"), [(10.0, 0.0, 3.0), (1.0, 100.0, 0.2), (4.0, -20.0, 400.0)])
+def test_the_density_of_photons_and_read_noise_is_exact(gain: float, offset: float, sigma: float) -> None:
+    """Against the sum over all numbers of photons; far in the tails and at hundreds of thousands of photons as well."""
+    model = PoissonGaussian(gain, offset, sigma)
+    for photons in (0.0, 0.02, 0.7, 6.0, 90.0, 2e5):
+        spread = np.hypot(np.sqrt(photons) * gain, sigma)
+        noisy = offset + gain * photons + spread * np.array([-5, -1.2, 0, 0.4, 2.3, 9])
+        clean = np.full(6, offset + gain * photons)
+        count = np.arange(max(0, int(photons - 60 * spread / gain)), int(photons + 60 * spread / gain) + 90)
+        log = stats.poisson.logpmf(count, max(photons, 1e-6)) + stats.norm.logpdf(
+            noisy[:, None], offset + gain * count, np.hypot(sigma, 1e-3 * gain)
+        )
+        exact = special.logsumexp(log, axis=1)
+        np.testing.assert_allclose(model.log_prob(noisy, clean), exact, rtol=1e-6, atol=1e-6)
+        tensors = torch.tensor(noisy), torch.tensor(clean)
+        np.testing.assert_allclose(model.log_prob(*tensors).numpy(), exact, rtol=1e-6, atol=1e-6)
+
+
+def test_the_density_of_photons_can_be_learned_from() -> None:
+    at = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (10.0, 5.0, 8.0, 70.0)]
+
+    def log(gain: torch.Tensor, offset: torch.Tensor, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        noisy = torch.tensor([2.0, 64.0, 131.0], dtype=torch.float64)
+        return PoissonGaussian(gain, offset, sigma).log_prob(noisy, clean + 0 * noisy).sum()  # type: ignore[arg-type]
+
+    assert torch.autograd.gradcheck(log, at)
+
+
+LOST = [
+    "bernoulli:p=0.2",
+    "salt_pepper:p=0.3",
+    "impulse:p=0.4",
+    "gaussian:sigma=12 + bernoulli:p=0.2",
+    "bernoulli:p=0.2 + gaussian:sigma=12",
+    "impulse:p=0.1 + bernoulli:p=0.2",
+    "bernoulli:p=0.1 + gaussian:sigma=9 + salt_pepper:p=0.2 + impulse:p=0.1",
+    "poisson:photons=60 + gaussian:sigma=9 + gaussian:sigma=4 + bernoulli:p=0.1",
+    "30% gaussian:sigma=20 + bernoulli:p=0.1 | 70% uniform:s=10",
+    "30% salt_pepper:p=0.5 | 70% gaussian:sigma=10",
+]
+
+
+@pytest.mark.parametrize("text", LOST)
+def test_lost_pixels_have_probabilities_and_others_a_density(text: str) -> None:
+    """Of what was drawn: the share of each value that has a probability, and how many lie between others."""
+    model, value = parse(text).draw(np.random.default_rng(0)), 60.0
+    noisy = model.sample(np.full((1, 1000, 1000), value), np.random.default_rng(1)).ravel()
+    alone = np.array([0.0, 60.0, 255.0])
+    chance, has = np.exp(model.log_prob(alone, 0 * alone + value)), model.atom(alone, 0 * alone + value)
+    np.testing.assert_allclose([np.mean(noisy == one) for one in alone], np.where(has, chance, 0), atol=0.002)
+    edges = np.linspace(-80.5, 300.5, 77)
+    middles = (np.linspace(-80.5, 300.5, 76 * 64 + 1)[:-1] + 381 / 76 / 128).reshape(76, 64)
+    density = np.exp(model.log_prob(middles, 0 * middles + value)).mean(1) * np.diff(edges)
+    counts = np.histogram(noisy[~np.isin(noisy, alone[has])], edges)[0] / noisy.size
+    np.testing.assert_allclose(density, counts, atol=0.0015)
+    log = model.log_prob(torch.tensor(alone), torch.tensor(0 * alone + value))
+    np.testing.assert_allclose(log.numpy(), model.log_prob(alone, 0 * alone + value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["impulse:p=0.2 + gaussian:sigma=5", "gaussian:sigma=5 + uniform:s=3", "correlated:sigma=3", "stripes:amplitude=3"],
+)
+def test_what_has_no_formula_says_so(text: str) -> None:
+    model = parse(text).draw(np.random.default_rng(0))
+    assert model.log_prob(np.array([9.0]), np.array([8.0])) is None

@@ -117,8 +117,18 @@ class NoiseModel:
         return mu + shift, cov - (gain[..., :, :, None] * cov[..., :, None, :]).sum(-3)
 
     def log_prob(self, noisy: Array, clean: Array) -> Array | None:
-        """Return the logarithm of the density (or probability) of a pixel's noisy value, None where it has none."""
+        """Return the logarithm of the density of a noisy value, or of its probability at an `atom`.
+
+        None where it has none that is known: of noise that neighbours share, and of some sequences (`hush.noise`).
+        """
         return None
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability of its own and no density: nowhere, by default.
+
+        Lost and stuck pixels have one value; those that an impulse has not hit are exactly what they were.
+        """
+        return (noisy != noisy) & (clean != clean)
 
 
 def tiny(array: Array) -> float:

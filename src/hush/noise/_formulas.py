@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import reduce
 from numbers import Real
 from typing import Any
 
@@ -61,6 +63,28 @@ def either(lost: Array, then: tuple[Array, Array], otherwise: tuple[Array, Array
         weight[..., None] * (part[1] + outer(part[0] - mean)) for weight, part in ((lost, then), (1 - lost, otherwise))
     )
     return mean, cov
+
+
+Weighed = tuple[Any, Array, Array]  # probability, logarithm of density or probability, where it is the latter
+
+
+def mixture(parts: Sequence[Weighed]) -> Array:
+    """Return the logarithm of a mixture: where one of its parts has a probability, no density counts beside it."""
+    xp = namespace(parts[0][1])
+    atoms = reduce(lambda one, other: one | other, [atom for _, _, atom in parts])
+    logs = []
+    for share, log, atom in parts:
+        if not isinstance(share, (int, float)) or share > 0:
+            weight = math.log(share) if isinstance(share, (int, float)) else xp.log(share)
+            logs.append(xp.where(atoms & ~atom, -math.inf + 0 * share, log + weight))
+    return reduce(xp.logaddexp, logs)
+
+
+def exactly(value: Array, noisy: Array, clean: Array) -> tuple[Array, Array]:
+    """Return logarithm and place of the probability of one value: all of it there, none elsewhere."""
+    there = (noisy == value) & (clean == clean)
+    nothing = 0.0 * (noisy + clean)
+    return namespace(nothing).where(there, nothing, nothing - math.inf), there
 
 
 def log_normal(noisy: Array, mean: Array, variance: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -10,7 +11,13 @@ from typing import Any
 import numpy as np
 
 from hush.noise._base import NoiseModel, diagonal, namespace, solve
-from hush.noise._formulas import either, log_normal_vector, outer
+from hush.noise._formulas import Weighed, either, log_normal_vector, mixture, outer
+from hush.noise.bernoulli import Bernoulli
+from hush.noise.gaussian import Gaussian
+from hush.noise.impulse import Impulse
+from hush.noise.poisson import Poisson
+from hush.noise.poisson_gaussian import PoissonGaussian
+from hush.noise.salt_pepper import SaltPepper
 
 Array = Any
 
@@ -64,6 +71,54 @@ class InSequence(NoiseModel):
             mean = before[0] + (back * (mean - after[0])[..., :, None]).sum(-2)
             left = before[1] + back.swapaxes(-1, -2) @ (left - after[1]) @ back
         return mean, left
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array | None:
+        """Return the logarithm of the density, or of a probability: see `atom`.
+
+        Of lost, stuck and hit pixels in any order with one noise of another kind, or with photons and read noise.
+        None of others: of impulses before another noise, and of several noises whose sum has no formula.
+        """
+        found = _in_sequence(self.parts, noisy, clean)
+        return None if found is None else found[0]
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability."""
+        found = _in_sequence(self.parts, noisy, clean)
+        return super().atom(noisy, clean) if found is None else found[1]
+
+
+def _in_sequence(parts: Sequence[NoiseModel], noisy: Array, clean: Array) -> tuple[Array, Array] | None:
+    """The logarithm of density or probability, and where it is the latter; None where there is no formula."""
+    if not all(part.pixelwise for part in parts):
+        return None
+    first, *others = parts
+    if not others:
+        log = first.log_prob(noisy, clean)
+        return None if log is None else (log, first.atom(noisy, clean))
+    if isinstance(parts[-1], (Bernoulli, SaltPepper, Impulse)):
+        before = _in_sequence(parts[:-1], noisy, clean)
+        return None if before is None else _mixed(parts[-1].over(noisy, clean, (1, *before)))
+    if isinstance(first, (Bernoulli, SaltPepper)):
+        after = [(share, _in_sequence(others, noisy, value + 0 * clean)) for share, value in first.stuck]
+        after.append((1 - first.p, _in_sequence(others, noisy, clean)))
+        return _mixed([(share, *one) for share, one in after if one is not None]) if after[0][1] else None
+    if isinstance(parts[1], Gaussian):  # read noise, once more
+        if isinstance(first, Gaussian):
+            return _in_sequence((Gaussian(_root(first.sigma, parts[1].sigma)), *others[1:]), noisy, clean)
+        if isinstance(first, Poisson) or type(first) is PoissonGaussian:
+            known = first.parameters
+            read = _root(known.get("sigma", 0.0), parts[1].sigma)
+            light = PoissonGaussian(first.gain, known.get("offset", 0.0), read)
+            return _in_sequence((light, *others[1:]), noisy, clean)
+    return None
+
+
+def _root(one: Any, other: Any) -> Any:
+    return (one**2 + other**2) ** 0.5
+
+
+def _mixed(parts: Sequence[Weighed]) -> tuple[Array, Array]:
+    return mixture(parts), reduce(lambda one, other: one | other, [atom for _, _, atom in parts])
 
 
 @dataclass(frozen=True)
@@ -121,12 +176,16 @@ class InSpace(NoiseModel):
         return mean, left
 
     def log_prob(self, noisy: Array, clean: Array) -> Array | None:
-        """Return the logarithm of the mixed density, None where a part has none."""
+        """Return the logarithm of the mixed density, or of a probability (see `atom`); None where a part has none."""
         logs = [part.log_prob(noisy, clean) for part in self.parts]
-        if any(one is None for one in logs):
-            return None
-        weighed = [one + math.log(share) for one, share in zip(logs, self.shares, strict=True) if one is not None]
-        return reduce(namespace(clean).logaddexp, weighed)
+        atoms = [part.atom(noisy, clean) for part in self.parts]
+        both = zip(self.shares, logs, atoms, strict=True)
+        known = [(share, log, atom) for share, log, atom in both if log is not None]
+        return mixture(known) if len(known) == len(logs) else None
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability in one of the parts."""
+        return reduce(lambda one, other: one | other, [part.atom(noisy, clean) for part in self.parts])
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hush.noise._base import NoiseModel
-from hush.noise._formulas import demand, either, odds_times, outer
+from hush.noise._formulas import Weighed, demand, either, exactly, mixture, odds_times, outer
 
 Array = Any
 
@@ -62,3 +62,20 @@ class Bernoulli(NoiseModel):
         """
         lost = 1.0 * ((abs(noisy).sum(-1) == 0) & (self.p > 0))[..., None]
         return either(lost, (mu, cov), (noisy, 0 * cov))
+
+    def over(self, noisy: Array, clean: Array, before: Weighed) -> list[Weighed]:
+        """Return the mixture of values that are kept, which were `before`, and of lost ones."""
+        return [(1 - self.p, *before[1:]), (self.p, *exactly(0, noisy, clean))]
+
+    @property
+    def stuck(self) -> list[tuple[Any, float]]:
+        """Probabilities and values of lost pixels."""
+        return [(self.p, 0.0)]
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array:
+        """Return the logarithm of the probability of one value: of the clean one, and of zero; no other has any."""
+        return mixture(self.over(noisy, clean, (1, *exactly(clean, noisy, clean))))
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability: wherever it can be."""
+        return (noisy == clean) | (noisy == 0)

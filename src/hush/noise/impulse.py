@@ -10,8 +10,18 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from hush.noise._base import NoiseModel, diagonal
-from hush.noise._formulas import demand, either, log_normal_vector, odds_times, outer, replaced
+from hush.noise._base import NoiseModel, diagonal, namespace
+from hush.noise._formulas import (
+    Weighed,
+    demand,
+    either,
+    exactly,
+    log_normal_vector,
+    mixture,
+    odds_times,
+    outer,
+    replaced,
+)
 
 Array = Any
 
@@ -64,6 +74,20 @@ class Impulse(NoiseModel):
         mean = self.p * self.peak / 2 + (1 - self.p) * mu
         square = self.peak**2 * (0.25 + diagonal(0 * mu + 1 / 12))
         return mean, self.p * square + (1 - self.p) * (cov + outer(mu)) - outer(mean)
+
+    def over(self, noisy: Array, clean: Array, before: Weighed) -> list[Weighed]:
+        """Return the mixture of values that are kept, which were `before`, and of those that were hit."""
+        nothing = 0.0 * (noisy + clean)
+        inside = namespace(nothing).where((noisy >= 0) & (noisy <= self.peak), nothing, nothing - math.inf)
+        return [(1 - self.p, *before[1:]), (self.p, inside - math.log(self.peak), nothing != 0)]
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array:
+        """Return the logarithm of the probability of the clean value itself, and of the density of every other."""
+        return mixture(self.over(noisy, clean, (1, *exactly(clean, noisy, clean))))
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability: where it is the clean one, unless all are hit."""
+        return (noisy == clean) & (self.p < 1)
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
         """Return the clean value's mean and covariance, weighing replaced against untouched."""

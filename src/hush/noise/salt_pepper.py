@@ -11,7 +11,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from hush.noise._base import NoiseModel
-from hush.noise._formulas import demand, either, log_normal_vector, odds_times, outer, replaced
+from hush.noise._formulas import (
+    Weighed,
+    demand,
+    either,
+    exactly,
+    log_normal_vector,
+    mixture,
+    odds_times,
+    outer,
+    replaced,
+)
 
 Array = Any
 
@@ -74,3 +84,21 @@ class SaltPepper(NoiseModel):
         untouched = log_normal_vector(noisy - mu, cov, level**2 / 12) + mu.shape[-1] * math.log(level)
         lost = (1.0 * (low | high))[..., None] * replaced(self.p, untouched + math.log(2))
         return either(lost, (mu, cov), (noisy, 0 * cov))
+
+    def over(self, noisy: Array, clean: Array, before: Weighed) -> list[Weighed]:
+        """Return the mixture of values that are kept, which were `before`, and of stuck ones."""
+        stuck = [(share, *exactly(value, noisy, clean)) for share, value in self.stuck]
+        return [(1 - self.p, *before[1:]), *stuck]
+
+    @property
+    def stuck(self) -> list[tuple[Any, float]]:
+        """Probabilities and values of stuck pixels."""
+        return [(self.p / 2, 0.0), (self.p / 2, self.peak)]
+
+    def log_prob(self, noisy: Array, clean: Array) -> Array:
+        """Return the logarithm of the probability of one value: the clean one, zero or the peak; no other has any."""
+        return mixture(self.over(noisy, clean, (1, *exactly(clean, noisy, clean))))
+
+    def atom(self, noisy: Array, clean: Array) -> Array:
+        """Return where a value has a probability: wherever it can be."""
+        return (noisy == clean) | (noisy == 0) | (noisy == self.peak)
