@@ -206,7 +206,7 @@ def test_the_recommendation_follows_the_noise(picture: np.ndarray) -> None:
     assert hush.analyze(noisy(picture, "gaussian:sigma=15")).recommendation["method"] == "pretrained"
     advice = hush.analyze(noisy(picture, "correlated:sigma=20,length=0.7")).recommendation
     assert advice["method"] == "pretrained"
-    assert "neighbours share" in advice["reason"]
+    assert advice["code"] == "correlated"
     rows = np.random.default_rng(0).normal(0, 12, (picture.shape[0], 1))
     advice = hush.analyze(noisy(picture, "gaussian:sigma=15") + rows).recommendation
     assert (advice["method"], advice["settings"]["mask"]) == ("structn2v", "1x11")

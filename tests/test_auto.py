@@ -444,7 +444,7 @@ def test_a_channel_of_one_value_says_nothing_against_the_others(camera: np.ndarr
     stack = np.stack([noisy(camera, "gaussian:sigma=12"), np.full_like(camera, 5)])
     with pytest.warns(hush.HushWarning) as said:
         result = hush.Auto().fit(Image(stack, "CYX")).run(Image(stack, "CYX"))
-    assert [(one.message.code, one.message.figure) for one in said] == [("constant", 1)]
+    assert {(one.message.code, one.message.figure) for one in said} == {("constant", 1)}
     assert (result.image.data[1] == 5).all()
     assert hush.psnr(result.image.data[0], camera, 255) > 30
 

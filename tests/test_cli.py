@@ -540,7 +540,7 @@ def test_a_large_file_streams_in_bounded_memory(tmp_path: Path) -> None:
 
     save_model(hush_model, tmp_path / "m.hush")
     words = ("apply", tmp_path / "m.hush", tmp_path / "big.tif", "-o", tmp_path / "out.tif", "-q")
-    process = subprocess.Popen([sys.executable, "-m", "hush.cli", *map(str, words)])
+    process = subprocess.Popen([sys.executable, "-m", "hush", *map(str, words)])
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0

@@ -368,7 +368,7 @@ def test_noise_simulate_analyze_denoise(run: Run, tmp_path: Path) -> None:
     record = json.loads(out)
     assert code == 0
     assert record["noise"]["kind"] in ("poisson", "poisson_gaussian")
-    assert set(record["recommendation"]) == {"method", "settings", "reason"}
+    assert set(record["recommendation"]) == {"method", "settings", "code", "reason"}
     assert "<svg" in (tmp_path / "n.html").read_text()
     _, out, _ = run("denoise", one, "-o", tmp_path / "d.tif", "--json")
     assert json.loads(out)["chosen"] == "pretrained"

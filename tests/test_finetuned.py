@@ -9,7 +9,7 @@ from skimage import data
 import hush
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image
-from hush.methods.finetuned import LOST, STEPS, Finetuned
+from hush.methods.finetuned import STEPS, Finetuned
 from hush.methods.pretrained import Pretrained
 
 
@@ -53,11 +53,12 @@ def test_hidden_pixels_tell_nothing_of_themselves(mask: str | None, lags: dict[s
     object.__setattr__(noise, "mask", mask)
     object.__setattr__(noise, "lags", lags)
     planes = rng.normal(0, 1, (1, 6, 64, 64)).astype(np.float32)
-    planes[:, LOST] = 0
-    planes[:, LOST, 5, :] = 1  # missing: what stands there was made up
+    missing = model._inputs.at("missing").start
+    planes[:, missing] = 0
+    planes[:, missing, 5, :] = 1  # missing: what stands there was made up
     seen, target, where = model._hidden(planes, rng)
     assert 0.01 < where.mean() < 0.25
-    gone = seen[LOST] == 1
+    gone = seen[missing] == 1
     assert gone[where[0]].all()
     assert gone.sum() > where.sum() * (2 if mask or lags else 0.99)
     beside = (gone[:, 2:] | (where[0] == 0)[:, 1:-1]).all()  # what is right of a hidden pixel

@@ -43,7 +43,7 @@ def test_a_container_has_as_many_cores_as_it_is_given(
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are not bound to cores on this system")
 def test_a_process_that_is_bound_to_a_core_has_one() -> None:
     bound = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    told = "from hush.machine import cores; print(cores())"
+    told = "from hush.core.device import cores; print(cores())"
     done = subprocess.run([sys.executable, "-c", f"{bound}; {told}"], capture_output=True, text=True, check=True)
     assert int(done.stdout) == 1
 

@@ -240,8 +240,8 @@ def test_a_wrong_model_is_warned_of() -> None:
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
-        ({"parameter": "guessed"}, "known, global"),
-        ({"covariance": "half"}, "full, diag"),
+        ({"parameter": "guessed"}, "'known', 'global'"),
+        ({"covariance": "half"}, "'full', 'diag'"),
         ({"net": "unet"}, "blindgrid, blindspot"),
         ({"residual": "input"}, "must not be given its own pixel"),
         ({"noise": "gaussian:sigma=5..20"}, "fixed parameters"),

@@ -205,9 +205,9 @@ def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, m
     monkeypatch.setenv("HUSH_WEIGHTS", str(tmp_path))
     weights.load.cache_clear()
     card = train.pretrain(str(tmp_path / "snaps.toml"), tmp_path, tmp_path / "snaps.safetensors", steps=3)
-    dim, bright = card["scores"]
+    dim, bright = card.scores
     assert 20 < dim["psnr"] < bright["psnr"]
-    assert "nothing is told" in (tmp_path / "snaps.md").read_text("utf-8")
+    assert card.blind and card.sigma is None
 
     model = registry.get("methods", "pretrained")(weights="snaps")
     image = Image(scene[:64, :80], "YXS")
@@ -293,10 +293,10 @@ def test_a_deeper_network_begins_with_what_the_shallower_one_gave(made: Path, re
 def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
     made: Path, recipe: Path, tmp_path: Path
 ) -> None:
-    data = tmp_path / "pictures"
-    data.mkdir()
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
     for k in range(4):
-        io.write(data / f"{k}.png", Image(np.full((64, 64), 60 * k, np.uint8), "YX"))
+        io.write(pictures / f"{k}.png", Image(np.full((64, 64), 60 * k, np.uint8), "YX"))
     path = tmp_path / "colours.toml"
     text = RECIPE.split("data = [")[0].replace("channels = 1", "channels = 3").replace("rate = 2e-3", "rate = 0.0")
     dyes = 'name = "dyes", files = "pictures/*.png", last = 3, together = 3, share = 1.0, licence = "none"'
@@ -414,7 +414,7 @@ def test_loaded_weights_are_the_trained_ones(made: Path) -> None:
     net, card = weights.load("tiny")
     assert isinstance(net, ResUNet)
     assert not net.training
-    assert card["sigma"] == [0.0, 75.0]
+    assert card.sigma == (0.0, 75.0)
     stored = weights.tensors(made / "tiny.safetensors")
     for key, value in net.state_dict().items():
         assert torch.equal(value, stored[key].float())

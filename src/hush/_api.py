@@ -31,6 +31,7 @@ def denoise(image: Image | Array, method: str = DEFAULT_METHOD, **settings: Any)
 
     Examples
     --------
+    >>> import numpy as np
     >>> noisy = np.random.default_rng(0).poisson(30, (64, 64)).astype(np.uint8)
     >>> denoise(noisy).dtype
     dtype('uint8')

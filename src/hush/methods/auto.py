@@ -317,7 +317,7 @@ class Auto(PreparedInput):
         They are not weighed by their errors: it learned from the very noise that it would be judged by. Development
         images gain by the mean, those most that are unlike what the weights were trained on.
         """
-        if not usual.learned_from_image or not usual.weights_used:
+        if usual.method != "finetuned":
             return usual
         image, clock = images[0], self.clock_
         both = clock.seconds(usual.method, usual.settings, image) + clock.seconds("bm3d", {}, image)
