@@ -65,34 +65,39 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int, 
     axes = []
     for size, side in zip(shape, tile, strict=True):
         step = max(1, -(-side // multiple)) * multiple
-        cuts = []
-        for start in range(0, size, step):
-            stop = min(start + step, size)
-            reads = [(start, stop, max(0, start - wide), min(size, start + step + wide))]
-            if not padded and reads[0][3] == size:
-                reads = _to_the_end(start, size, stop, wide, multiple)
-            for start, stop, first, last in reads:
-                cuts.append((slice(first, last), slice(start - first, stop - first), slice(start, stop)))
-        axes.append(cuts)
+        reads = [
+            (start, min(start + step, size), max(0, start - wide), min(size, start + step + wide))
+            for start in range(0, size, step)
+        ]
+        if not padded and size % multiple and size > multiple:
+            reads = [part for read in reads for part in _on_grids(*read, size, wide, multiple)]
+        axes.append(
+            [
+                (slice(first, last), slice(start - first, stop - first), slice(start, stop))
+                for start, stop, first, last in reads
+            ]
+        )
     return [Tile(*zip(*cuts, strict=True)) for cuts in product(*axes)]
 
 
-def _to_the_end(start: int, size: int, stop: int, wide: int, multiple: int) -> list[tuple[int, int, int, int]]:
-    """Return (start, stop, first, last) of one or two reads that together write from `start` to `stop`.
+def _on_grids(
+    start: int, stop: int, first: int, last: int, size: int, wide: int, multiple: int
+) -> list[tuple[int, int, int, int]]:
+    """Return (start, stop, first, last) of one or two reads that lie on the grid and together write the same.
 
-    The last one reads up to the end; where it would have to begin before the image does, another that leaves out
-    the rest beyond the grid writes what lies far enough from there.
+    The rest beyond the grid is read by a second grid that ends where the image does. Which of the two a pixel belongs
+    to depends on the image's size alone, so that tiles of all sizes agree.
     """
-    grid = size // multiple * multiple  # what fits
-    first = size - -(-(size - max(0, start - wide)) // multiple) * multiple
-    if first >= 0:
-        return [(start, stop, first, size)]
-    if not grid:
-        return [(start, stop, 0, size)]
-    middle = min(max(grid - wide, size // 2, start), stop)
-    first = max(size - grid, size - -(-(size - middle + wide) // multiple) * multiple)
-    reads = [(start, middle, 0, grid), (max(start, middle), stop, first, size)]
-    return [read for read in reads if read[0] < read[1]]
+    grid = size // multiple * multiple
+    border = max(grid - wide, size // 2)
+    reads = []
+    if start < border:
+        reads.append((start, min(stop, border), first, min(last, grid)))
+    if stop > border:
+        begin = max(start, border)
+        rows = min(grid, -(-(size - max(0, begin - wide)) // multiple) * multiple)
+        reads.append((begin, stop, size - rows, size))
+    return reads
 
 
 def run(
