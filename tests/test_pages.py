@@ -284,7 +284,7 @@ def test_a_comparison_shows_images_of_one_value_and_with_missing_pixels(
     collect_comparison(tmp_path, image, entries, None, "hush compare")
     low, high = json.loads((tmp_path / "comparison.json").read_text())["contrast"]
     assert low < high
-    with Picture.open(tmp_path / "removed-same.png") as picture:
+    with Picture.open(tmp_path / "residual-same.png") as picture:
         assert set(np.asarray(picture).flat) == {128}  # nothing was removed: grey
     comparison.compare_page(tmp_path, tmp_path / "page.html")
 

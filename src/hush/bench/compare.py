@@ -38,7 +38,7 @@ class Entry:
     image : Image or None
         The result; None when the method failed.
     figures : dict
-        ``psnr, ssim, rmse`` with a reference; ``risk, risk_error`` (SURE), ``hidden, hidden_error`` (hidden pixels),
+        ``psnr, ssim, rmse`` with a reference; ``risk, risk_error`` (SURE), ``hidden, hidden_error`` (masked pixels),
         ``whiteness, slope, offset`` without one; ``seconds, memory_mb``.
     note : str
         Why this method, or the error.
@@ -73,7 +73,7 @@ def compare(
         For each method that is trained.
     seed : int
     hidden : bool
-        Also measure the risk at hidden pixels; learned methods are trained once more, without these pixels.
+        Also measure the risk at masked pixels; learned methods are trained once more, without these pixels.
     said : callable, optional
         Told what is being done.
 
@@ -174,7 +174,7 @@ def collect(
     images = [("noisy", before)] + ([] if truth is None else [("reference", truth)]) + good
     pictures = [_save(folder, name, name, (values - low) / (high - low)) for name, values in images]
     pictures += [
-        _save(folder, f"removed-{method}", f"removed by {method}", 0.5 + residual / (2 * spread), missing=0.5)
+        _save(folder, f"residual-{method}", f"residual of {method}", 0.5 + residual / (2 * spread), missing=0.5)
         for method, residual in residuals
     ]
     rows = [{"method": e.method, "figures": e.figures, "note": e.note, "failed": e.image is None} for e in entries]

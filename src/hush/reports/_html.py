@@ -90,6 +90,12 @@ def reading(record: Path, command: str) -> Iterator[None]:
         raise HushError(f"{name} cannot be read ({detail}); make it again with {command}") from error
 
 
+def read_json(record: Path, command: str) -> dict[str, Any]:
+    """Read a mapping that `command` wrote."""
+    with reading(record, command):
+        return dict(json.loads(record.read_text("utf-8")))
+
+
 def read_record(record: Path, newest: int, command: str) -> dict[str, Any]:
     """Read the JSON that a page is made from, and check its format.
 
@@ -108,8 +114,8 @@ def read_record(record: Path, newest: int, command: str) -> dict[str, Any]:
     """
     if not record.is_file():
         raise HushError(f"{record.parent.name} holds no {record.name}: give a folder that {command} wrote")
+    facts = read_json(record, command)
     with reading(record, command):
-        facts = dict(json.loads(record.read_text("utf-8")))
         made, by = int(facts["format"]), facts.get("versions", {}).get("hush", "a newer one")
     if made > newest:
         raise HushError(

@@ -28,12 +28,19 @@ def bench_page(folder: Path, recipe: dict[str, Any], table: str) -> None:
         kind="bench",
         name=recipe["title"],
         summary=recipe.get("about", ""),
-        made_by={"hush": __version__},
+        made_by=_made_by(folder / "environment.json"),
         head=cells[0],
         rows=cells[1:],
         groups=_pictures(folder / "pictures"),
     )
     files.write_text(folder / "page.html", text)
+
+
+def _made_by(record: Path) -> dict[str, Any]:
+    """Return what the figures depend on, as the experiment noted it."""
+    known = {} if not record.is_file() else _html.read_json(record, "hush bench")
+    names = {"hush": "hush", "torch": "PyTorch", "processor": "processor", "threads": "threads"}
+    return {name: known[key] for key, name in names.items() if known.get(key)} or {"hush": __version__}
 
 
 def _cells(markdown: str) -> list[list[str]]:
@@ -43,11 +50,13 @@ def _cells(markdown: str) -> list[list[str]]:
 
 
 def _pictures(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """Return the pictures of each data set and noise, in the order in which they were made."""
+    """Return the pictures of each data set and noise: the clean one, and the others as they were made."""
     groups: dict[str, list[dict[str, str]]] = {}
-    for path in sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns) if folder.is_dir() else []:
+    paths = folder.glob("*.png") if folder.is_dir() else ()
+    for path in sorted(paths, key=lambda path: (not path.stem.endswith("--clean"), path.stat().st_mtime_ns)):
         title, _, label = path.stem.partition("--")
-        groups.setdefault(title, []).append({"label": label, "data": _html.picture(folder, path.name)})
+        words = " ".join(title.replace("_", " ").split())
+        groups.setdefault(words, []).append({"label": label, "data": _html.picture(folder, path.name)})
     return groups
 
 

@@ -14,8 +14,9 @@ from hush.reports import _html
 
 FORMAT = 1
 HEADS = {
-    "psnr": "PSNR, dB", "ssim": "SSIM", "rmse": "RMSE", "risk": "risk (SURE)", "hidden": "risk (hidden pixels)",
-    "whiteness": "residual correlation", "slope": "slope", "offset": "offset", "seconds": "seconds", "memory_mb": "MB",
+    "psnr": "PSNR, dB", "ssim": "SSIM", "rmse": "RMSE", "risk": "risk (SURE)", "hidden": "risk (masked pixels)",
+    "whiteness": "residual correlation", "slope": "brightness slope", "offset": "brightness offset",
+    "seconds": "seconds", "memory_mb": "peak memory, MB",
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {
         "kind": "comparison",
         "name": facts["name"],
-        "summary": "Two results over each other: same pixels, same contrast.",
+        "summary": "Any two results over each other, with the same pixels and the same contrast.",
         "made_by": {"hush": __version__},
         "heads": [HEADS[name] for name in used],
         "rows": [

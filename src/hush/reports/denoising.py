@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from hush import __version__
 from hush.core import files, registry
 from hush.core.image import Array, Image
 from hush.reports import _html
-from hush.reports.residual import Pair, correlation, measure, summary, trust
+from hush.reports.residual import Pair, correlation, measure, say, summary, trust
 
 if TYPE_CHECKING:
     from hush.methods._base import Result
@@ -38,8 +39,8 @@ BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAO
 LABELS = {
     "method": "Method",
     "reason": "Chosen because",
-    "tried": "Estimated errors",
-    "kept": "Share of flat areas, kept",
+    "tried": "Estimated risk",
+    "kept": "Clipped areas, left unchanged",
     "steps": "Training steps",
     "seconds": "Time",
     "seed": "Seed",
@@ -47,7 +48,7 @@ LABELS = {
     "precision": "Precision",
     "peak_memory_mb": "Peak memory",
     "axes": "Axes",
-    "ndim": "Dimensions seen at once",
+    "ndim": "Spatial dimensions",
 }
 DONE = [key for key in LABELS if key not in ("method", "reason")]  # what `collect` takes over as it is
 
@@ -94,7 +95,9 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "about": done.get("about") or "",
         "done": [(LABELS[key], _told(key, value)) for key, value in told.items()],
         "settings": [(key, _html.shown(value)) for key, value in facts["settings"].items()],
-        **{key: facts[key] for key in ("summary", "warnings", "trust", "command", "shortened")},
+        "warnings": [_warning(item) for item in facts["warnings"]],
+        "decisions": [_decision(item) for item in facts.get("decisions", [])],
+        **{key: facts[key] for key in ("summary", "trust", "command", "shortened")},
         "made_by": facts["versions"],
         "blank": BLANK,
         # the page shows something without its script, and the script takes its first pictures from there
@@ -125,7 +128,29 @@ def _told(key: str, value: Any) -> str:
     """Write a fact with its unit."""
     if key == "seconds":
         return f"{value:.1f} s" if value < 120 else f"{int(value // 60)} min {int(value % 60):02d} s"
+    if key == "kept":
+        return f"{value:.1%} of the pixels"
     return f"{value:,.0f} MB" if key == "peak_memory_mb" else _html.shown(value)
+
+
+def _figure(value: Any) -> str:
+    """Write a figure: numbers to three digits."""
+    return say(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _html.shown(value)
+
+
+def _warning(item: Mapping[str, Any] | str) -> dict[str, str]:
+    """Return a warning as a sentence, and what it was raised by: its code and its figure, where these are known."""
+    if isinstance(item, str):
+        return {"sentence": item, "by": ""}
+    known = [str(item["code"])] if item.get("code") else []
+    known += [_figure(item["figure"])] if item.get("figure") is not None else []
+    return {"sentence": str(item["sentence"]), "by": " ".join(known)}
+
+
+def _decision(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return a row of the table of decisions; what is not known is left open."""
+    row = {key: "–" if item.get(key) is None else _figure(item[key]) for key in ("value", "limit", "passed")}
+    return {"name": str(item["name"]), **row}
 
 
 def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, command: str) -> None:
@@ -166,6 +191,7 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         | {key: info[key] for key in DONE if info.get(key) is not None},
         "settings": dict(info.get("settings") or {}),
         "warnings": list(info.get("warnings") or []),
+        "decisions": list(info.get("decisions") or []),
         "trust": trust(channels),
         "command": short,
         "shortened": short != command,
@@ -212,7 +238,9 @@ def _no_paths(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Make a value fit for JSON: no NaN, no numpy types, no absolute paths."""
+    """Make a value fit for JSON: no NaN, no numpy types, no absolute paths; a record becomes a mapping."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -296,7 +324,7 @@ def _windows(pairs: Sequence[Pair], views: int) -> list[tuple[str, int, int]]:
         for x in np.linspace(0, width - wide, -(-width // SIDE))
     ]
     found = [("centre", (height - high) // 2, (width - wide) // 2)]
-    for title, score in zip(("most detail", "most noise removed"), maps, strict=True):
+    for title, score in zip(("most detail", "largest residual"), maps, strict=True):
         free = [
             c
             for c in corners
@@ -363,7 +391,7 @@ def _channel(
 
 
 def _reach(noise: Array) -> float:
-    """Return the largest size of the removed noise that its picture shows: 99.8 percent lie below."""
+    """Return the largest size of the residual that its picture shows: 99.8 percent lie below."""
     sizes = np.abs(noise[np.isfinite(noise)])
     return float(np.percentile(sizes, 99.8)) or float(sizes.max()) if sizes.size else 0.0
 

@@ -1,4 +1,4 @@
-"""What was removed: its numbers and what they say in words."""
+"""The residual, before minus after: its figures and what they say in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pair:
     after: Array
 
     def read(self, y: slice = slice(None), x: slice = slice(None)) -> list[Array]:
-        """Return before, after, and the removed noise (before - after) of a window as float64."""
+        """Return before, after, and the residual (before - after) of a window as float64."""
         with np.errstate(all="ignore"):  # infinite pixels: inf - inf is NaN, and counts as missing
             before, after = (np.asarray(a[:, y, x], np.float64) for a in (self.before, self.after))
             noise = before - after
@@ -35,7 +35,7 @@ class Pair:
 
 
 def measure(after: Array, noise: Array, whole: bool) -> dict[str, Any]:
-    """Return mean, spread and histogram of the removed noise, and how its spread goes with brightness."""
+    """Return mean, standard deviation (in the dark and in the bright too) and histogram of the residual."""
     facts: dict[str, Any] = dict.fromkeys(("mean", "std", "dark", "bright"))
     facts |= {"edges": [], "counts": [], "outside": 0, "gaussian": []}
     if not noise.size:
@@ -69,7 +69,7 @@ def _lags(plane: Array) -> Array:
 
 
 def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, Any]:
-    """Return the autocorrelation of the removed noise in the middle of the planes, and what it says."""
+    """Return the autocorrelation of the residual in the middle of the planes; what it says as a code and a sentence."""
     grid: list[list[float | None]] = [[None] * (2 * LAGS + 1) for _ in range(2 * LAGS + 1)]
     facts: dict[str, Any] = {"autocorrelation": grid, "lag1": {"rows": None, "columns": None}, "strongest": None}
     _, height, width = pairs[0].before.shape
@@ -82,9 +82,10 @@ def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, An
                 products += _lags(np.where(good, plane - plane[good].mean(), 0))
                 counts += np.rint(_lags(good.astype(np.float64)))
     if products[LAGS, LAGS] <= 0:
-        return facts | {"sentence": "The removed noise does not vary, so there is nothing to correlate."}
+        return facts | {"code": "constant", "sentence": "The residual is the same everywhere: nothing to correlate."}
     if counts[LAGS, LAGS] < 64:
-        return facts | {"sentence": "There are too few pixels to tell whether the removed noise is correlated."}
+        sentence = "There are too few pixels to tell whether the residual is spatially correlated."
+        return facts | {"code": "few_pixels", "sentence": sentence}
     with np.errstate(all="ignore"):
         found = np.where(counts > 0, products / counts, np.nan)
     found /= found[LAGS, LAGS]
@@ -95,29 +96,36 @@ def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, An
     strongest = {"down": down, "right": right, "value": float(found[down + LAGS, right + LAGS])}
     least = max(CORRELATED, 4 / math.sqrt(counts[LAGS, LAGS]))  # four standard errors of white noise
     facts |= {"autocorrelation": found, "lag1": {"rows": rows, "columns": columns}, "strongest": strongest}
-    return facts | {"sentence": _sentence(rows, columns, strongest, least, method)}
+    code, sentence = _verdict(rows, columns, strongest, least, method)
+    return facts | {"code": code, "sentence": sentence}
 
 
-def _sentence(rows: float, columns: float, strongest: Mapping[str, Any], least: float, method: str) -> str:
-    """Say in words what the autocorrelation means."""
-    both = (("along rows", rows), ("along columns", columns))
-    high = [f"{way} ({_hundredths(value)})" for way, value in both if math.isfinite(value) and abs(value) > least]
+def _verdict(rows: float, columns: float, strongest: Mapping[str, Any], least: float, method: str) -> tuple[str, str]:
+    """Say what the autocorrelation means: a code for programs, a sentence for people."""
+    both = [
+        (f"{_hundredths(v)} along {way}", v) for way, v in (("rows", rows), ("columns", columns)) if math.isfinite(v)
+    ]
+    high = [(words, value) for words, value in both if abs(value) > least]
     if not high:
-        said = ", ".join(f"{_hundredths(value)} {way}" for way, value in both if math.isfinite(value))
-        said = f"Neighbouring pixels of the removed noise are uncorrelated (lag-1: {said})"
-        if abs(strongest["value"]) > least:
-            place = f"{abs(strongest['down'])} rows and {abs(strongest['right'])} columns"
-            return f"{said}, but pixels {place} apart are not ({_hundredths(strongest['value'])}): look for a pattern."
-        return said + "."
-    said = f"Neighbouring pixels of the removed noise are correlated {' and '.join(high)}: "
-    if max(abs(v) for v in (rows, columns) if math.isfinite(v)) == max(-v for v in (rows, columns)):
-        return said + "neighbours differ more than chance would have it; look for a pattern."
+        known = (
+            f"Neighbouring pixels of the residual are uncorrelated (lag one: {', '.join(words for words, _ in both)})"
+        )
+        if abs(strongest["value"]) <= least:
+            return "uncorrelated", known + "."
+        place = f"{abs(strongest['down'])} rows and {abs(strongest['right'])} columns"
+        return (
+            "pattern",
+            f"{known}, but pixels {place} apart are not ({_hundredths(strongest['value'])}): look for a pattern.",
+        )
+    known = f"The residual is spatially correlated (lag one: {' and '.join(words for words, _ in high)}): "
+    if max(abs(value) for _, value in both) == max(-value for _, value in both):
+        return "alternating", known + "neighbouring pixels alternate more than chance allows; look for a pattern."
     if method == "structn2v":
-        return said + "the noise is not white, which structn2v expects along its mask."
-    sizes = sorted(abs(value) for _, value in both if math.isfinite(value))
+        return "expected", known + "the noise is not white, which structn2v expects along its mask."
+    sizes = sorted(abs(value) for _, value in both)
     if len(sizes) == 1 or sizes[0] < sizes[1] / 2:  # one direction stands out: the camera, not the object
-        return said + "the noise is not white, structn2v may fit better."
-    return said + "either the noise is not white, or structure was removed with it; look for edges in its picture."
+        return "one_direction", known + "the noise is not white; structn2v may fit better."
+    return "both_directions", known + "either the noise is not white, or structure was removed with it; look for edges."
 
 
 def _hundredths(value: float) -> str:
@@ -157,23 +165,25 @@ def summary(method: str, channels: Sequence[Mapping[str, Any]]) -> str:
 def trust(channels: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what is known of the result without a clean image, and what is not."""
     said = [
-        "There is no clean image to compare with: this page cannot say how near the result is to the truth. "
-        "It shows what was taken away.",
-        "What was taken away should look like noise and nothing else. Edges, outlines or texture of the object in "
-        "the picture of the removed noise mean that structure was removed too.",
+        "There is no clean image to compare with: this page cannot say how close the result is to the truth. "
+        "It shows what was removed.",
+        "The residual (before minus after) should look like noise and nothing else. Edges, outlines or texture in it "
+        "mean that structure was removed too.",
     ]
     for channel in channels[:4]:
         noise, name = channel["noise"], f"{channel['name']}: " if channel["name"] else ""
         if noise["std"]:
             part = abs(noise["mean"]) / noise["std"]
-            kept = "brightness is kept" if part < 0.05 else "the overall brightness has changed"
-            said.append(f"{name}The mean of the removed noise is {say(noise['mean'])}, {part:.1%} of its std: {kept}.")
+            kept = "the mean brightness is preserved" if part < 0.05 else "the mean brightness has changed"
+            said.append(
+                f"{name}The mean of the residual is {say(noise['mean'])}, {part:.1%} of its standard deviation: {kept}."
+            )
         if noise["dark"]:
             ratio = noise["bright"] / noise["dark"]
             grows = "grows with brightness, as photon noise does" if ratio > 1.25 else "hardly depends on brightness"
             grows = "is smaller where the image is bright, so look for clipping" if ratio < 0.8 else grows
             said.append(
-                f"{name}It {grows}: std {say(noise['dark'])} in the darkest quarter of the pixels, "
-                f"{say(noise['bright'])} in the brightest."
+                f"{name}The standard deviation of the residual {grows}: {say(noise['dark'])} in the darkest quarter of "
+                f"the pixels, {say(noise['bright'])} in the brightest."
             )
-    return [*said, "Before you measure fine detail or brightness in the result, look for it in the noisy image too."]
+    return [*said, "Before you measure fine detail or brightness in the result, check it in the noisy image."]

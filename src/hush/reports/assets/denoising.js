@@ -195,7 +195,7 @@
   const line = (xs, ys) => xs.map((x, i) => `${i ? "L" : "M"}${x.toFixed(1)} ${ys[i].toFixed(1)}`).join("");
 
   function histogram(noise) {
-    const [svg, width] = canvas("histogram", 268, "Histogram of the removed noise with a Gaussian of the same spread");
+    const [svg, width] = canvas("histogram", 268, "Histogram of the residual with a Gaussian of the same standard deviation");
     const { edges: bins, counts, gaussian } = noise, floor = 236;
     if (!counts.length) { draw("text", svg, { x: 0, y: 20 }, "nothing to show"); return; }
     const top = Math.max(...counts, ...gaussian), low = bins[0], high = bins[bins.length - 1];
@@ -209,14 +209,14 @@
       if (x(tick) > 12 && x(tick) < width - 12) draw("text", svg, { x: x(tick), y: floor + 18, "text-anchor": "middle" }, say(tick));
     }
     const share = noise.of > noise.values ? `${noise.values.toLocaleString("en")} of ${noise.of.toLocaleString("en")} values` : `${noise.values.toLocaleString("en")} values`;
-    const out = noise.outside ? `, ${noise.outside.toLocaleString("en")} of them outside the drawing` : "";
+    const out = noise.outside ? `, ${noise.outside.toLocaleString("en")} of them outside the plot` : "";
     const key = document.createElement("i");
     key.className = "key-line";
     $("histogram-caption").replaceChildren(key, `Gaussian of the same mean (${say(noise.mean)}) and standard deviation (${say(noise.std)}). In image units; ${share}${out}.`);
   }
 
   function heat(noise) {
-    const [svg, width] = canvas("heat", 268, "Autocorrelation of the removed noise over shifts of up to 8 pixels");
+    const [svg, width] = canvas("heat", 268, "Autocorrelation of the residual at distances of up to 8 pixels");
     const grid = noise.autocorrelation, n = grid.length, far = (n - 1) / 2, side = Math.min((width - 40) / n, 230 / n);
     const most = Math.max(0.1, noise.strongest ? Math.abs(noise.strongest.value) : 0);
     const left = (width - n * side) / 2 + 8, x = (i) => left + i * side, y = (i) => 4 + i * side;
@@ -232,7 +232,7 @@
       draw("text", svg, { x: left - 7, y: y(lag + far + 0.5) + 4, "text-anchor": "end" }, say(lag));
     }
     const range = noise.lag1.rows === null && noise.lag1.columns === null ? "" : ` Full colour: ±${say(most)}; orange is positive, blue negative; the middle is 1.`;
-    $("heat-caption").textContent = `How alike pixels so many rows and columns apart are.${range}`;
+    $("heat-caption").textContent = `Correlation of the residual by distance in rows and columns.${range}`;
     const lags = [1, 2, 3, 4], table = document.createElement("table");
     const row = (head, values, parent) => {
       const tr = parent.insertRow();
