@@ -64,6 +64,17 @@ def test_time_is_left_for_bm3d_where_it_costs_few_steps(precision: str, large: i
         assert (learning + machine.seconds("bm3d", {}, image) <= machine.budget(image)) == fits
 
 
+@pytest.mark.parametrize(("precision", "trained"), [("bfloat16", (True, True, True)), ("float32", (True, False, True))])
+def test_what_else_there_is_time_for_by_size(precision: str, trained: tuple[bool, ...]) -> None:
+    for effort, method, sides, fits in (
+        ("fast", "bm3d", (256, 370, 390, 1024), (True, True, False, False)),
+        ("balanced", "bm3d", (512, 1024, 2048), (True, True, True)),
+        ("balanced", "n2v", (512, 900, 2048), trained),  # from a million pixels on there is more time for more
+    ):
+        machine, images = clock(effort, precision), [square(side) for side in sides]
+        assert tuple(machine.seconds(method, {}, image) <= machine.budget(image) for image in images) == fits
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_twice_the_cores_take_half_the_time_and_what_is_allowed_stays(precision: str) -> None:
     two, four = (clock("balanced", precision, cores) for cores in (2, 4))
