@@ -346,7 +346,7 @@ def test_the_page_works_in_a_browser(folder: Path) -> None:
     text = (folder / "page.html").read_text().replace("</body>", probe)
     (folder / "probe.html").write_text(text)
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
-    said = subprocess.run([*command, (folder / "probe.html").as_uri()], capture_output=True, text=True, timeout=120)
+    said = subprocess.run([*command, (folder / "probe.html").as_uri()], capture_output=True, text=True, timeout=600)
     assert "<title>noisy|bm3d|ascending|" in said.stdout
 
 

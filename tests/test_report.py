@@ -436,7 +436,7 @@ def browse(file: Path, profile: Path) -> tuple[dict, str]:
         [CHROMIUM, *flags, f"--user-data-dir={profile}", file.as_uri() + "#selftest"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,  # it hangs; a loaded machine is slow
         check=True,
     )
     assert 'data-ready="1"' in run.stdout
