@@ -155,6 +155,8 @@ def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> Channel
     if light is not None and light.sigma:
         model = PoissonGaussian(light.gain, light.offset, light.sigma)
     interval = {"a": (line.a - line.error_a, line.a + line.error_a), "level": one.ends}
+    if one.kind == "rician":  # of one level, whatever the line through its dark parts
+        interval["a"] = (min(interval["a"][0], one.a), max(interval["a"][1], one.a))
     return ChannelNoise(
         kind=one.kind,
         gain=model.gain if model else 0.0,
