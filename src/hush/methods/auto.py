@@ -224,8 +224,8 @@ class Auto(PreparedInput):
         settings |= self._augmented(images[0]) | {"best": self.effort != "fast"}
         try:
             model = self._build(name, settings).use(self.report_).fit(images)
-            learning = self._learning(model, images[0])
-            if self.effort == "fast" or not learning:
+            learning = {} if self.effort == "fast" else self._learning(model, images[0])
+            if not learning:
                 return name, settings, model
             self.reason_ = Finding("fine-tuned", f"{self.reason_}, fine-tuned on the image")
             settings = {"tta": True} | learning
