@@ -18,3 +18,19 @@ def grey(colours: np.ndarray) -> np.ndarray:
     200.0
     """
     return colours @ LUMA
+
+
+def opponent(colours: np.ndarray) -> np.ndarray:
+    """Return the opponent planes of colours (3, ...): brightness and two differences, white noise stays white.
+
+    Examples
+    --------
+    >>> opponent(np.array([3.0, 3.0, 3.0])).round(3).tolist()
+    [5.196, 0.0, 0.0]
+    """
+    return np.tensordot(OPPONENT, colours, 1)
+
+
+def from_opponent(planes: np.ndarray) -> np.ndarray:
+    """Return the colours of opponent planes (3, ...): undoes `opponent`."""
+    return np.tensordot(OPPONENT.T, planes, 1)

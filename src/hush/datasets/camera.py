@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pillow
 from scipy import ndimage
 
-from hush.core.color import OPPONENT
+from hush.core.color import from_opponent, opponent
 from hush.core.image import Array
 
 PEAK = 255.0
@@ -108,13 +108,13 @@ def _developed(light: Array, balance: Array, mosaic: bool) -> Array:
 
 def _finished(image: Array, smooth: list[float], share: float, sharp: float) -> Array:
     """What cameras do to (3, Y, X): smooth brightness a little and colours more, and sharpen."""
-    planes = np.tensordot(OPPONENT, image, 1)
+    planes = opponent(image)
     for plane, length in zip(planes, (smooth[0], smooth[1], smooth[1]), strict=True):
         if length > 0:
             plane += np.float32(share) * (ndimage.gaussian_filter(plane, length) - plane)
     if sharp > 0:
         planes[0] += np.float32(sharp) * (planes[0] - ndimage.gaussian_filter(planes[0], 1.0))
-    return np.clip(np.tensordot(OPPONENT.T, planes, 1), 0, 1)
+    return np.clip(from_opponent(planes), 0, 1)
 
 
 def _compressed(image: Array, quality: int, subsampling: int) -> Array:

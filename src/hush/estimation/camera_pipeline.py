@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hush.core.color import OPPONENT
+from hush.core.color import opponent
 from hush.core.image import Array
 
 BLOCK = 16  # side of the blocks in which a picture is looked at
@@ -24,7 +24,7 @@ def of_a_camera(values: Array) -> bool:
     """
     if np.ptp(values, axis=(1, 2)).min() == 0:
         return False
-    planes = np.tensordot(OPPONENT, values, 1)
+    planes = opponent(values)
     fine = np.diff(np.diff(planes, axis=1), axis=2)
     luma, *chroma = (np.quantile(_blocks(plane**2), 0.25) for plane in fine)
     return not OWN[0] ** 2 * luma <= max(chroma) <= OWN[1] ** 2 * luma

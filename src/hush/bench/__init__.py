@@ -1,0 +1,1 @@
+"""Experiments: recipes become rows, rows become tables."""

@@ -1,0 +1,1 @@
+"""Images that are made, and the images of recipes with their frozen noise."""

@@ -1,0 +1,1 @@
+"""How good a result is, without a reference: risk, tests of the residual."""

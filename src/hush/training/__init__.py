@@ -1,0 +1,1 @@
+"""Patches, masks, and the one training loop."""

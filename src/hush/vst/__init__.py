@@ -1,0 +1,1 @@
+"""Variance-stabilizing transforms and their exact unbiased inverses."""
