@@ -91,3 +91,13 @@ def test_a_worker_that_fails_is_heard() -> None:
     image = np.zeros((1, 40, 40))
     with pytest.raises(ValueError, match="broken"):
         tiling.run(broken, image, tiling.plan((40, 40), (8, 8), 0, 1), image.copy(), None, 2)
+
+
+def test_at_once_begins_every_thread_and_hears_a_failure() -> None:
+    begun: list[int] = []
+    done: list[int] = []
+    assert sum(1 for _ in tiling.at_once(done.append, range(20), 3, lambda: begun.append(1))) == 20
+    assert sorted(done) == list(range(20))
+    assert 1 <= len(begun) <= 3
+    with pytest.raises(ZeroDivisionError):
+        list(tiling.at_once(lambda item: 1 // item, [1, 0, 1], 2))

@@ -63,6 +63,7 @@ def precision_of(device: str, wanted: str | None = None, ndim: int = 2) -> str:
     return "bfloat16" if device == "cpu" and native_bfloat16() else "float32"
 
 
+@cache
 def native_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 itself; emulating it is slower than float32."""
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -138,11 +138,34 @@ def run(
             if done is not None:
                 done()
         return
-    with ThreadPoolExecutor(workers) as pool:
+    for _ in at_once(one, tiles, workers):
+        if done is not None:
+            done()
+
+
+def at_once(
+    function: Callable[[Any], None], items: Sequence[Any], workers: int, begin: Callable[[], Any] | None = None
+) -> Iterator[None]:
+    """Run a function on several items at once, and yield after each; an error ends what has not begun.
+
+    Parameters
+    ----------
+    function : callable
+    items : sequence
+    workers : int
+        Threads.
+    begin : callable, optional
+        What every thread does first.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> sum(1 for _ in at_once(seen.append, "abc", 2)), sorted(seen)
+    (3, ['a', 'b', 'c'])
+    """
+    with ThreadPoolExecutor(workers, initializer=begin) as pool:
         try:
-            for _ in pool.map(one, tiles):
-                if done is not None:
-                    done()
+            yield from pool.map(function, items)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -53,6 +53,9 @@ def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:
     return (side,) * ndim
 
 
+SMALL = 128 * 128  # pixels of a plane that is too little for several cores
+
+
 @dataclass(frozen=True)
 class Work:
     """What is done to the planes of one channel.
@@ -70,6 +73,11 @@ class Work:
         Tiles that are worked on at once.
     padded : bool
         Whether the function may pad what is no multiple; see `hush.core.tiling.plan`.
+    alone : callable, optional
+        What a thread does first, so that `function` keeps to one core in it. Where planes are small and many, each core
+        takes planes of its own then: cores that share a small plane mostly wait for each other.
+    cores : int
+        How many threads there are for that.
     """
 
     function: Callable[[Array], Array | tuple[Array, ...]]
@@ -78,6 +86,8 @@ class Work:
     multiple: int
     workers: int = 1
     padded: bool = True
+    alone: Callable[[], Any] | None = None
+    cores: int = 1
 
 
 def apply(
@@ -143,12 +153,35 @@ def apply(
         if done is not None:
             done(count, total)
 
-    for plane, plan in zip(planes, plans, strict=True):
-        if works[plane.channel] is None:
-            what = f"Channel {plane.channel}" if len(works) > 1 else "The image"
-            warn(info, Finding("constant", f"{what} is constant: it comes back unchanged.", plane.channel))
-        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), strength, info, ticked)
+    for number, work in enumerate(works):
+        if work is None:
+            what = f"Channel {number}" if len(works) > 1 else "The image"
+            warn(info, Finding("constant", f"{what} is constant: it comes back unchanged.", number))
+
+    def one(pair: tuple[Plane, Sequence[tiling.Tile]], tick: Callable[[], None] | None = None) -> None:
+        plane, plan = pair
+        _one_plane(plane, works[plane.channel], plan, image.data, (clean, std), strength, info, tick)
+
+    pairs, crew = list(zip(planes, plans, strict=True)), _crew(works, planes, plans, image)
+    if crew is None:
+        for pair in pairs:
+            one(pair, ticked)
+    else:
+        for (_, plan), _ in zip(pairs, tiling.at_once(one, pairs, crew.cores, crew.alone), strict=True):
+            for _ in plan:
+                ticked()
     return replace(image, data=clean)
+
+
+def _crew(
+    works: Sequence[Work | None], planes: Sequence[Plane], plans: Sequence[Sequence[tiling.Tile]], image: Image
+) -> Work | None:
+    """Return the work that says how each core takes planes of its own, where there are enough small ones; else None."""
+    crew = next((work for work in works if work is not None and work.alone is not None), None)
+    if crew is None or crew.cores < 2 or len(planes) < crew.cores:
+        return None
+    small = image.sizes["Y"] * image.sizes["X"] <= SMALL and all(len(plan) <= 1 for plan in plans)
+    return crew if small else None
 
 
 def _plan(shape: Sequence[int], work: Work | None) -> list[tiling.Tile]:
@@ -163,7 +196,7 @@ def _one_plane(
     results: tuple[Array, Array | None],
     strength: Strength,
     info: dict[str, Any],
-    ticked: Callable[[], None],
+    ticked: Callable[[], None] | None,
 ) -> None:
     clean, std = results
     source, target = plane.view(noisy), plane.view(clean)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from threading import Lock
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from hush.estimation.report import NoiseReport
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
+SAYING = Lock()  # planes may be worked on at once
 STRENGTHS = ("strength", "strength_luma", "strength_chroma")
 
 
@@ -396,6 +398,8 @@ def as_images(images: Images) -> list[Image]:
 
 def warn(info: Mapping[str, Any], found: Finding) -> None:
     """Note a warning in a result's info and raise it as a HushWarning, once."""
-    if found.as_dict() not in info["warnings"]:
+    with SAYING:
+        if found.as_dict() in info["warnings"]:
+            return
         info["warnings"].append(found.as_dict())
-        warnings.warn(found.warning(), stacklevel=3)
+    warnings.warn(found.warning(), stacklevel=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -176,7 +176,7 @@ class Filter(PreparedInput):
         side = (self.tile or self.side,) * self.ndim
         if self.whole:
             side = self._views(image, number)[0].shape[1:]
-        return Work(function, side, self.margin(value) + 1, self.grid, self.workers)
+        return Work(function, side, self.margin(value) + 1, self.grid, self.workers, alone=self.alone, cores=self.cores)
 
     @property
     def where(self) -> tuple[str, str]:
@@ -197,6 +197,16 @@ class Filter(PreparedInput):
     def workers(self) -> int:
         """Tiles that are filtered at once."""
         return cores()
+
+    @property
+    def alone(self) -> Callable[[], Any] | None:
+        """What keeps a thread to one core, for a filter that uses several by itself; see `hush.methods._apply.Work`."""
+        return None
+
+    @property
+    def cores(self) -> int:
+        """How many cores such a filter uses."""
+        return 1
 
     def prepare(self, views: Sequence[Array], ways: Sequence[Stabilizer]) -> Any:
         """Return what a filter must know of all planes before they are cut into tiles."""

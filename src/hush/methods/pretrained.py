@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from hush.core.missing import fill
 from hush.estimation.correlation import like
 from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
-from hush.methods._base import demand
+from hush.methods._base import Report, Result, Strength, demand
 from hush.methods._filter import Filter
 from hush.methods._noise_aware import NoiseAware
 from hush.nets._parts import pad_end
@@ -195,6 +196,26 @@ class Pretrained(Filter):
     def workers(self) -> int:
         """One tile after the other: the network itself uses all cores."""
         return 1
+
+    @property
+    def alone(self) -> Callable[[], Any] | None:
+        """On the CPU a thread is kept to one core: the result is the same to the bit."""
+        return partial(torch.set_num_threads, 1) if self.where[0] == "cpu" else None
+
+    @property
+    def cores(self) -> int:
+        """How many cores PyTorch uses."""
+        return torch.get_num_threads()
+
+    def run_prepared(
+        self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
+        """Denoise an image; see `hush.methods._base.Denoiser.run`."""
+        cores = torch.get_num_threads()
+        try:
+            return super().run_prepared(image, out, done, std, strength)
+        finally:
+            torch.set_num_threads(cores)  # threads that are kept to one core change what new threads begin with
 
     def margin(self, value: float) -> int:
         """How far the network looks, and the smoothing of the deviation."""
