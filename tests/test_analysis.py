@@ -239,6 +239,22 @@ def test_photons_are_no_impulses() -> None:
     assert found(rare).impulse_fraction == 0
 
 
+@pytest.mark.parametrize("period", [2.5, 4, 6.28, 11.3, 16])
+@pytest.mark.parametrize("kind", ["waves", "dots", "hexagons"])
+@pytest.mark.parametrize("side", [64, 200])
+def test_a_lattice_is_no_stripes(kind: str, period: float, side: int) -> None:
+    """What is the same along a row because the picture is periodic comes again; the offset of a row does not."""
+    y, x = np.mgrid[:side, :side] * 2 * np.pi / period
+    third = [x, x / 2 + y * np.sqrt(3) / 2, y * np.sqrt(3) / 2 - x / 2]
+    waves = {"waves": [y], "dots": [x, y], "hexagons": third}[kind]
+    lattice = 100 + 30 * sum(np.cos(wave) for wave in waves)
+    rng = np.random.default_rng(0)
+    seen = lattice + rng.normal(0, 10, lattice.shape)
+    assert artifacts.stripes(seen, 10) == {}
+    offsets = artifacts.stripes(100 + rng.normal(0, 10, lattice.shape) + rng.normal(0, 10, side), 10)
+    assert offsets == {"columns": pytest.approx(10, rel=0.3)}
+
+
 def test_stripes_and_chequerboard(picture: np.ndarray) -> None:
     one = found(noisy(picture, "gaussian:sigma=10 + stripes:amplitude=5"))
     assert one.stripes["rows"] == pytest.approx(5, rel=0.2)

@@ -16,6 +16,7 @@ GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
 PARTS = 4  # of a row or column, which share its offset
 SURE, WHOLE = 5.0, 0.7  # standard errors, and share of what varies between rows, from which on it is their offset
+REPEATED = 0.3  # of what rows share, what comes again some rows on; by chance it is 3 / sqrt(rows) more
 FAINT = 0.1  # of the noise: fainter offsets are none
 FRAME = 0.95  # of a row or column of the border that is of one value
 STEPS = 4  # between values: impulses are not fainter
@@ -206,10 +207,32 @@ def stripes(plane: Floats, sigma: float) -> dict[str, float]:
         shared = float(both[np.triu_indices(PARTS, 1)].mean())
         own = float(both.trace() / PARTS - chance)
         error = (max(own, 0) + chance) / np.sqrt(parts.shape[1] * PARTS * (PARTS - 1) / 2)
-        # the offset of a row is the same all along it, what is in the picture is not
-        if shared > max(SURE * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2):
+        # the offset of a row is the same all along it, what is in the picture is not, unless it is periodic: then it
+        # comes again some rows on, and the offset of a row tells nothing of any other
+        again = REPEATED + 3 / np.sqrt(parts.shape[1])
+        if shared > max(SURE * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2) and repeated(parts) < again * shared:
             found[name] = float(np.sqrt(shared / 1.5))
     return found
+
+
+def repeated(parts: Floats) -> float:
+    """Return the largest covariance of parts of rows with other parts of rows three or more farther on.
+
+    Parameters
+    ----------
+    parts : array, shape (parts, rows)
+
+    Examples
+    --------
+    >>> wave = np.sin(np.arange(60) * 2 * np.pi / 7)
+    >>> round(repeated(np.stack([wave, wave])), 1)
+    0.5
+    """
+    number, rows = parts.shape
+    waves = np.fft.rfft(parts - parts.mean(1, keepdims=True), 2 * rows)
+    both = (np.abs(waves.sum(0)) ** 2 - (np.abs(waves) ** 2).sum(0)) / (number * (number - 1))
+    covariance = np.fft.irfft(both)[: rows // 2] / (rows - np.arange(rows // 2))
+    return float(covariance[3:].max())
 
 
 def chequerboard(plane: Floats, sigma: float) -> float:
