@@ -12,6 +12,7 @@ from hush.core.image import Array, Image, as_image
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Denoiser, Report, Result, Strength
+from hush.methods._outliers import put_back, set_aside
 from hush.noise import parse
 
 
@@ -73,7 +74,7 @@ class PreparedInput(NoiseAware):
 
     def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
-        return one_colour(super().prepared(image))
+        return one_colour(set_aside(super().prepared(image))[0])
 
     def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
@@ -91,7 +92,17 @@ class PreparedInput(NoiseAware):
     ) -> Result:
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         noisy = as_image(image)
-        seen, strength = self.prepared(noisy), strength or self.own_strength
+        aside = set_aside(noisy)[1]
+        result = self._run(noisy, out, done, std, strength or self.own_strength)
+        if aside is not None:
+            put_back(noisy, aside, result)
+        return result
+
+    def _run(
+        self, noisy: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
+        """Denoise an image, and give back the file's own colours."""
+        seen = self.prepared(noisy)
         if seen is noisy:
             return self.run_prepared(noisy, out, done, std, strength)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out

@@ -1,0 +1,124 @@
+"""Hot pixels and dead lines: set aside while the rest of an image is denoised, and put back as they were.
+
+A value far beyond all others is spread over its surroundings by whatever averages, and widens every range that is
+measured. What is set aside is not called noise: it stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from hush.core.findings import Finding
+from hush.core.image import Array, Image, cast
+from hush.estimation.artifacts import without_impulses
+from hush.methods._base import Result, warn
+from hush.quality import risk
+
+MOST = 1e-3  # share of the pixels at either end of the values that may lie apart from the others
+FAR = 2.0  # by so many times the range of the others
+SHARP = 0.15  # of its height what surrounds a single pixel has at most: a point that optics blurred has more
+THIN = 3  # rows or columns side by side that are lines; more are an area
+SHARE = 0.5  # of the lines beside it that have its value, from which on a line is none
+SAMPLE = 1 << 20  # pixels of which the range is measured
+AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+
+
+def set_aside(image: Image) -> tuple[Image, Array | None]:
+    """Fill single pixels far beyond all others, and thin rows and columns of one value, from what is around.
+
+    Returns
+    -------
+    image : Image
+        The same where there is nothing of the kind.
+    where : array of bool, of the image's shape, or None
+        What was filled.
+
+    Examples
+    --------
+    >>> dark = np.random.default_rng(0).integers(90, 130, (128, 128)).astype(np.uint16)
+    >>> dark[20, 30] = 65535
+    >>> filled, where = set_aside(Image(dark, "YX"))
+    >>> np.argwhere(where).tolist(), bool(90 <= filled.data[20, 30] < 130)
+    ([[20, 30]], True)
+    """
+    found = where = None
+    for plane in image.planes(2):
+        for sample, values in enumerate(plane.view(image.data)):
+            apart = outliers(np.asarray(values))
+            if apart is None:
+                continue
+            if found is None or where is None:
+                found, where = image.data.copy(), np.zeros(image.data.shape, bool)
+            plane.view(where)[sample] = apart
+            gone = apart | ~np.isfinite(values)
+            filled = cast(risk.around(np.asarray(values, np.float64), gone), found.dtype)
+            plane.view(found)[sample] = np.where(apart, filled, values)
+    return (image, None) if found is None else (replace(image, data=found), where)
+
+
+def put_back(noisy: Image, where: Array, result: Result) -> None:
+    """Give what was set aside its own values again; how far they are off is not known."""
+    clean = result.image.data
+    if not np.array_equal(clean[~where], noisy.data[~where], equal_nan=noisy.data.dtype.kind == "f"):
+        count = int(where.sum())
+        sentence = f"{count} pixels stay as they are: single ones far beyond all others, or lines of one value."
+        warn(result.info, Finding("outliers-kept", sentence, count))
+    clean[where] = noisy.data[where]
+    if result.std is not None:
+        result.std.data[where] = np.nan
+
+
+def outliers(plane: Array) -> Array | None:
+    """Return which pixels of (Y, X) are single ones far beyond all others, or on a thin line of one value.
+
+    None where no pixel is, and where they are so many that the analysis takes them for impulses.
+    """
+    if plane.dtype.kind not in "iuf" or min(plane.shape) < 8:
+        return None
+    apart = _lines(plane)
+    rows = slice(None, None, max(1, plane.size // SAMPLE))
+    some = plane[rows][~apart[rows]].astype(np.float64)
+    some = some[np.isfinite(some)]
+    if some.size < 64:
+        return None
+    rank = int(MOST * some.size) + 1
+    low, high = (float(value) for value in np.partition(some, [rank, some.size - 1 - rank])[[rank, -1 - rank]])
+    reach = high - low
+    far = np.zeros_like(apart)
+    if reach > 0:
+        far = np.isfinite(plane) & ~apart & ((plane > high + FAR * reach) | (plane < low - FAR * reach))
+    if 0 < far.sum() <= MOST * plane.size + 1:
+        centre = float(np.median(some))
+        for y, x in np.argwhere(far):
+            far[y, x] = _sharp(plane, y, x, centre)
+        if far.any() and not without_impulses([np.where(apart, np.float32(centre), np.asarray(plane, np.float32))])[1]:
+            apart |= far
+    return apart if apart.any() else None
+
+
+def _sharp(plane: Array, y: int, x: int, centre: float) -> bool:
+    """Whether all but two of those around a pixel know nothing of it: it is alone, or in the streak of a cosmic ray."""
+    inside = [(y + dy, x + dx) for dy, dx in AROUND if 0 <= y + dy < plane.shape[0] and 0 <= x + dx < plane.shape[1]]
+    others = np.array([plane[at] for at in inside], np.float64)
+    third = np.sort(np.abs(others[np.isfinite(others)] - centre))[::-1][2:3]
+    return not (third > SHARP * abs(float(plane[y, x]) - centre)).any()
+
+
+def _lines(plane: Array) -> Array:
+    """Rows and columns of one value all along, at most `THIN` of them side by side."""
+    lines = np.zeros(plane.shape, bool)
+    for axis in (0, 1):
+        same = plane.max(axis) == plane.min(axis)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], same, [0]])))
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            if last - first > min(THIN, len(same) - 1):
+                continue
+            across = plane if axis else plane.T
+            beside = across[[k for k in (first - 1, last) if 0 <= k < len(same)]]
+            # where most values around are the same one, as of few photons, a line of it is chance
+            odd = any(np.mean(beside == across[k, 0]) < SHARE for k in range(first, last))
+            if odd:
+                (lines if axis else lines.T)[first:last] = True
+    return lines
