@@ -47,7 +47,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ("TYX", (2, 1, 9)),
     ],
 )
-@pytest.mark.filterwarnings("ignore::hush.errors.HushWarning")
+@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
 def test_planes_at_once_are_the_same_bytes(axes: str, shape: tuple[int, ...], used: list[int]) -> None:
     """Of one core there is nothing to share: planes come one after the other."""
     image, results, before = stack(axes, shape), [], torch.get_num_threads()
