@@ -616,7 +616,8 @@ def test_a_large_image_leaves_no_time_for_a_mean(
 ) -> None:
     image = Image(noisy(camera[:64, :64], "poisson_gaussian:gain=40,sigma=4"), "YX")
     model = hush.Auto(effort="balanced", noise="poisson_gaussian:gain=40,sigma=4")
-    model.clock_, model.reason_ = Clock("balanced", "cpu", precision, cores=2), ""
+    model.clock_, model.reason_, model.decisions_ = Clock("balanced", "cpu", precision, cores=2), "", []
+    model.report_ = model.look(image)
     usual = registry.get("methods", "finetuned")(steps=3)
     alone, other = (model.clock_.seconds(name, {"steps": 3}, image) for name in ("finetuned", "bm3d"))
     monkeypatch.setitem(BUDGET, "balanced", alone + left * other)  # as of a larger image

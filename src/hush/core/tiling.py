@@ -70,7 +70,7 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int, 
             for start in range(0, size, step)
         ]
         if not padded and size % multiple and size > multiple:
-            reads = [part for read in reads for part in _on_grids(*read, size, wide, multiple)]
+            reads = _joined([part for read in reads for part in _on_grids(*read, size, wide, multiple)])
         axes.append(
             [
                 (slice(first, last), slice(start - first, stop - first), slice(start, stop))
@@ -78,6 +78,16 @@ def plan(shape: Sequence[int], tile: Sequence[int], margin: int, multiple: int, 
             ]
         )
     return [Tile(*zip(*cuts, strict=True)) for cuts in product(*axes)]
+
+
+def _joined(reads: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    """Join (start, stop, first, last) that read the same: they are read once."""
+    joined: list[tuple[int, int, int, int]] = []
+    for start, stop, first, last in reads:
+        if joined and joined[-1][2:] == (first, last):
+            start = joined.pop()[0]
+        joined.append((start, stop, first, last))
+    return joined
 
 
 def _on_grids(
