@@ -117,7 +117,7 @@ def _lines(plane: Array) -> Array:
                 continue
             across = plane if axis else plane.T
             beside = across[[k for k in (first - 1, last) if 0 <= k < len(same)]]
-            # where most values around are the same one, as of few photons, a line of it is chance
+            # where most values around are the same one, as at a low count, a line of it is chance
             odd = any(np.mean(beside == across[k, 0]) < SHARE for k in range(first, last))
             if odd:
                 (lines if axis else lines.T)[first:last] = True

@@ -119,7 +119,7 @@ class NoiseModel:
     def log_prob(self, noisy: Array, clean: Array) -> Array | None:
         """Return the logarithm of the density of a noisy value, or of its probability at an `atom`.
 
-        None where it has none that is known: of noise that neighbours share, and of some sequences (`hush.noise`).
+        None where it has none that is known: of spatially correlated noise, and of some sequences (`hush.noise`).
         """
         return None
 
