@@ -279,7 +279,11 @@ def test_a_full_disk_loses_nothing(run: Run, tif: Path, small: list[str], tmp_pa
 
 
 def start(*words: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "hush", *map(str, words)]
+    code = (  # as in a terminal: a job in the background, as tests may be, begins with Ctrl-C ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from hush.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
