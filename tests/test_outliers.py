@@ -11,7 +11,8 @@ from skimage import data
 import hush
 from hush.core import registry
 from hush.core.image import Image
-from hush.methods._outliers import outliers, set_aside
+from hush.estimation.outliers import outliers
+from hush.methods._set_aside import set_aside
 
 Y, X = np.mgrid[:128, :128]
 SCENE = 112 + 50 * np.exp(-((X - 60) ** 2 + (Y - 70) ** 2) / 300)
@@ -101,12 +102,13 @@ def test_many_are_left_to_the_analysis_as_impulses() -> None:
 def test_planes_and_colours_are_looked_at_one_by_one() -> None:
     stack = np.stack([photographed(np.uint16, seed) for seed in range(3)])
     stack[1, 20, 30] = 60000
-    image, where = set_aside(Image(stack, "CYX"))
-    assert where is not None
+    image, aside = set_aside(Image(stack, "CYX"))
+    assert aside is not None
+    where = aside.outliers
     assert np.argwhere(where).tolist() == [[1, 20, 30]]
     assert (image.data[~where] == stack[~where]).all()
     assert 80 < image.data[1, 20, 30] < 160
-    where = set_aside(Image(np.moveaxis(stack, 0, -1), "YXS"))[1]
-    assert where is not None
-    assert np.argwhere(where).tolist() == [[20, 30, 1]]
+    aside = set_aside(Image(np.moveaxis(stack, 0, -1), "YXS"))[1]
+    assert aside is not None
+    assert np.argwhere(aside.outliers).tolist() == [[20, 30, 1]]
     assert set_aside(Image(stack[:1], "CYX"))[1] is None

@@ -11,8 +11,11 @@ import numpy as np
 from hush.core.errors import HushError
 from hush.core.image import Array, Image, as_image
 from hush.core.metrics import data_range
+from hush.core.units import Units
 from hush.estimation import artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
+from hush.estimation.no_data import no_data
+from hush.estimation.outliers import outliers
 from hush.estimation.report import ChannelNoise, NoiseReport, recommend, verdict
 from hush.noise import Noise, NoiseModel, _whole
 from hush.noise.poisson_gaussian import PoissonGaussian
@@ -71,7 +74,7 @@ def analyze(
     image = as_image(image)
     if dark is not None:
         image = without_dark(image, as_image(dark))
-    found = [_channel(*stack, image.data.dtype) for stack in _stacks(image)]
+    found = [_found(*stack) for stack in _stacks(image)]
     if noise is not None:
         found = [_said(one, noise) for one in found]
     if not (gain is None and offset is None and read_noise is None):
@@ -93,7 +96,7 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
             start = (len(views) - PLANES) // 2 if frames else 0
             at = range(start, start + PLANES) if frames else np.linspace(0, len(views) - 1, PLANES).astype(int)
             views = [views[i] for i in at]
-        stacks.append(([np.asarray(part, np.float32) for view in views for part in _windows(view)], frames))
+        stacks.append(([part for view in views for part in _windows(view)], frames))
         if frames and len(views) * 4 == len(stacks[-1][0]):  # all frames of a window in a row
             parts = stacks[-1][0]
             stacks[-1] = ([parts[i] for k in range(4) for i in range(k, len(parts), 4)], frames)
@@ -107,7 +110,28 @@ def _windows(view: Array) -> list[Array]:
     return [view[y : y + WINDOW, x : x + WINDOW] for y in tops for x in lefts]
 
 
-def _channel(planes: list[Array], frames: bool, dtype: np.dtype[Any]) -> ChannelNoise:
+def _found(parts: list[Array], frames: bool) -> ChannelNoise:
+    """Analyse the planes of one channel, in units near one; where pixels are missing all over, by those beside them."""
+    parts = [_measured(np.asarray(part)) for part in parts]
+    units = Units.of_arrays(parts)
+    planes = [units.values(part) for part in parts]
+    try:
+        found = _channel(planes, frames)
+    except flat_blocks.TooFewBlocksError:
+        found = _small(planes)
+    return found.in_units(units.inverse)
+
+
+def _measured(part: Array) -> Array:
+    """A plane with NaN where it holds no data, and where single pixels or lines are far beyond all others."""
+    for find in (no_data, outliers):
+        where = find(part)
+        if where is not None:
+            part = np.where(where, np.nan, part.astype(np.promote_types(part.dtype, np.float32)))
+    return part
+
+
+def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
     """Analyse the planes of one channel."""
     planes = [np.where(np.isfinite(plane), plane, np.float32(np.nan)) for plane in planes]
     values = np.concatenate([plane[np.isfinite(plane)][:: max(1, plane.size >> 18)] for plane in planes])
@@ -253,7 +277,7 @@ def _fit(
     """Measure variance against brightness and fit the line."""
     try:
         points = flat_blocks.points(pairs, low, high)
-    except ValueError:  # nearly everything is clipped: better than nothing
+    except flat_blocks.TooFewBlocksError:  # nearly everything is clipped: better than nothing
         points = flat_blocks.points(pairs)
     lost = step**2 / 12 if step else 0.0  # rounding adds its own variance, which no method can take away
     filled = 1 - 0.8 * fraction  # where an impulse was repaired there is less noise

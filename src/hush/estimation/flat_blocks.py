@@ -35,6 +35,10 @@ TINY = 1e-100  # against division by zero; its square, too, is a number
 LINE_ERROR = 0.012  # of variance, systematic, added to the spread of the points
 
 
+class TooFewBlocksError(ValueError):
+    """There are too few blocks in which everything is known: pixels are missing all over, or the image is small."""
+
+
 @dataclass(frozen=True)
 class Basis:
     """The DCT of a block and its frequencies."""
@@ -106,13 +110,13 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
 
     Raises
     ------
-    ValueError
-        When the image is too small to hold enough blocks.
+    TooFewBlocksError
+        When the image is too small to hold enough blocks, or pixels are missing in most.
     """
     means, energies, usable = transform(planes, low, high, stride(planes))
     use = np.flatnonzero(usable)
     if len(use) < 16:
-        raise ValueError("too few blocks")
+        raise TooFewBlocksError("too few blocks")
     this = basis()
     slow, fast = energies[:, this.low].mean(1), energies[:, this.high].mean(1)
     order = use[np.argsort(means[use], kind="stable")]
@@ -166,7 +170,7 @@ def transform(
         energies.append(np.square(spectrum, out=spectrum))
         usable.append(fine)
     if not means:
-        raise ValueError("smaller than a block")
+        raise TooFewBlocksError("smaller than a block")
     return np.concatenate(means), np.concatenate(energies), np.concatenate(usable)
 
 

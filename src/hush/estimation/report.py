@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hush.core.findings import Finding
+from hush.core.units import Units
 from hush.noise import NoiseModel
 from hush.noise.gaussian import Gaussian
 from hush.noise.poisson_gaussian import PoissonGaussian
@@ -117,6 +118,39 @@ class ChannelNoise:
         """Standard deviation at the middle brightness, in image units."""
         return float(np.sqrt(max(self.a * self.middle + self.b, 0.0)))
 
+    def in_units(self, units: Units) -> ChannelNoise:
+        """Return the same noise of the image in other units."""
+        if units.own:
+            return self
+        offset, factor = float(units.offset), units.factor
+
+        def place(value: float) -> float:
+            return (value - offset) / factor
+
+        def ends(values: tuple[float, float]) -> tuple[float, float]:
+            return values[0] / factor, values[1] / factor
+
+        noise = self
+        if offset and self.kind in ("speckle", "rician"):  # so far off zero they are of one level
+            noise = dataclasses.replace(self, kind="gaussian", sigma=self.level, a=0.0, b=self.level**2)
+        return dataclasses.replace(
+            noise,
+            gain=noise.gain / factor,
+            offset=place(noise.offset) if noise.gain else 0.0,
+            sigma=noise.sigma if noise.kind == "speckle" else noise.sigma / factor,
+            a=noise.a / factor,
+            b=(noise.b / factor + noise.a * (offset / factor)) / factor,
+            interval={name: ends(pair) for name, pair in noise.interval.items()},
+            impulse_values=tuple(map(place, noise.impulse_values)),
+            clipped_low=None if noise.clipped_low is None else place(noise.clipped_low),
+            clipped_high=None if noise.clipped_high is None else place(noise.clipped_high),
+            quantisation=None if noise.quantisation is None else noise.quantisation / factor,
+            stripes={axis: value / factor for axis, value in noise.stripes.items()},
+            chequerboard=noise.chequerboard / factor,
+            middle=place(noise.middle),
+            points=tuple((place(mean), variance / factor / factor, weight) for mean, variance, weight in noise.points),
+        )
+
 
 @dataclass(frozen=True)
 class NoiseReport:
@@ -137,6 +171,13 @@ class NoiseReport:
     peak: float
     verdict: str
     recommendation: dict[str, Any]
+
+    def in_units(self, units: Units) -> NoiseReport:
+        """Return the same noise in other units; the words stay."""
+        if units.own:
+            return self
+        channels = tuple(channel.in_units(units) for channel in self.channels)
+        return dataclasses.replace(self, channels=channels, peak=self.peak / units.factor)
 
     @property
     def reason(self) -> Finding:

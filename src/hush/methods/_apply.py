@@ -209,7 +209,14 @@ def _one_plane(
     filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
     if valid is not None:
         count = int(valid.size - np.count_nonzero(valid))
-        warn(info, Finding("missing-pixels", f"{count} pixels are NaN or infinite: they stay so.", count))
+        warn(
+            info,
+            Finding(
+                "missing-pixels",
+                f"{count} pixels hold no data (NaN, infinite, or areas of one value of their own): they stay.",
+                count,
+            ),
+        )
 
     def function(piece: Array, region: tiling.Region) -> Any:
         piece = np.asarray(piece)

@@ -95,15 +95,17 @@ class Filter(PreparedInput):
         given = as_images(images)
         if not given:
             raise HushError("there is no image to look at")
-        self.report_ = self._report or self._analysed(given[0])
-        image = self.prepared(given[0])
+        image, *_ = self.look_and_prepare(given[:1])
         self.ready(image)
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
 
-    def _analysed(self, image: Image) -> NoiseReport:
-        noise = self.noise if self.sigma is None else f"gaussian:sigma={self.sigma!r}"
-        return type(self)(**{**self.settings, "noise": noise, "sigma": None}).look(image)
+    def analysed(self, clear: Image) -> NoiseReport:
+        """Find out the noise of an image, or take it from the settings; `sigma` goes before `noise`."""
+        if self.sigma is None:
+            return super().analysed(clear)
+        noise = f"gaussian:sigma={self.sigma!r}"
+        return type(self)(**{**self.settings, "noise": noise, "sigma": None}).analysed(clear)
 
     def ready(self, image: Image) -> None:
         """Do what a method does once the noise is known: nothing, for most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from hush import io
 from hush.core.image import Array, Image, as_image
+from hush.core.units import Units
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Denoiser, Report, Result, Strength
-from hush.methods._outliers import put_back, set_aside
+from hush.methods._set_aside import put_back, set_aside, with_contrast
 from hush.noise import parse
 
 
@@ -51,8 +53,12 @@ class NoiseAware(Denoiser):
         self._report = report
         return self
 
-    def prepared(self, image: Image) -> Image:
-        """Return an image as the method is shown it: without the pattern of the dark picture, as bright as before."""
+    def cleared(self, image: Image) -> Image:
+        """Return an image as its noise is measured: see `hush.methods._set_aside`; without the pattern of the dark."""
+        return self._undarkened(set_aside(image)[0])
+
+    def _undarkened(self, image: Image) -> Image:
+        """An image without the pattern of the dark picture, as bright as before."""
         if self.dark is None:
             return image
         dark = io.read(self.dark)
@@ -61,25 +67,59 @@ class NoiseAware(Denoiser):
 
     def look(self, image: Image) -> NoiseReport:
         """Find out, or take from the settings, what noise is in an image."""
+        return self.analysed(self.cleared(image))
+
+    def analysed(self, clear: Image) -> NoiseReport:
+        """Find out the same of an image that is cleared."""
         said = parse(self.noise) if self.noise is not None else None
-        return analyze(self.prepared(image), noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
+        return analyze(clear, noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
 
 
 @dataclass(kw_only=True, eq=False)
 class PreparedInput(NoiseAware):
-    """A method whose `fit` and `run_prepared` work on images as they are `seen`: `run` gives back the files' own.
+    """A method whose `fit` and `run_prepared` work on images as they are `prepared`: `run` gives back the files' own.
 
-    Of colours that are all the same, as grey micrographs are exported, it sees one: their noise is the same too.
+    It is shown an image without what is set aside, in units near one. Of colours that are all the same, as grey
+    micrographs are exported, it is shown one: their noise is the same too.
+
+    Attributes
+    ----------
+    found_ : NoiseReport
+        What noise there is, in image units.
+    units_ : Units
+        In which an image is shown.
+    report_ : NoiseReport
+        The noise in these.
     """
+
+    found_: NoiseReport = field(init=False, repr=False)
+    report_: NoiseReport = field(init=False, repr=False)
+    units_: Units = field(default=Units(), init=False, repr=False)
+
+    def look_and_prepare(self, images: Sequence[Image]) -> list[Image]:
+        """Find out the noise of the first image, and return all as the method is shown them."""
+        clear = [self.cleared(image) for image in images]
+        self.units_ = Units.of(clear[0])
+        self.found_ = self._report or self.analysed(clear[0])
+        self.report_ = self.found_.in_units(self.units_)
+        return [self.units_.into(image) for image in clear]
 
     def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
-        return one_colour(set_aside(super().prepared(image))[0])
+        return self.units_.into(self.cleared(image))
+
+    def cleared(self, image: Image) -> Image:
+        """Return an image as its noise is measured: of colours that are all the same, one."""
+        return self._single(super().cleared(image))
+
+    def _single(self, image: Image) -> Image:
+        """An image of one colour where all are the same; weights that are told nothing of noise are for three."""
+        return image if self.blind else one_colour(image)
 
     def run_prepared(
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
-        """Denoise an image as it is seen; see `hush.methods._base.Denoiser.run`."""
+        """Denoise an image as it is prepared; see `hush.methods._base.Denoiser.run`."""
         raise TypeError(f"{type(self).__name__} has no run_prepared")
 
     def run(
@@ -92,33 +132,41 @@ class PreparedInput(NoiseAware):
     ) -> Result:
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         noisy = as_image(image)
-        aside = set_aside(noisy)[1]
-        result = self._run(noisy, out, done, std, strength or self.own_strength)
+        clear, aside = set_aside(noisy)
+        shown = self.units_.into(self._single(self._undarkened(clear)))
+        strength = strength or self.own_strength
+        if shown is noisy:
+            result = self.run_prepared(noisy, out, done, std, strength)
+        else:
+            result = self._run(noisy, shown, out, done, std, strength)
         if aside is not None:
             put_back(noisy, aside, result)
+        with_contrast(noisy, result)
         return result
 
     def _run(
-        self, noisy: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+        self, noisy: Image, shown: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
-        """Denoise an image, and give back the file's own colours."""
-        seen = self.prepared(noisy)
-        if seen is noisy:
-            return self.run_prepared(noisy, out, done, std, strength)
+        """Denoise an image as it is shown, and give back its own units, kind of numbers, and colours."""
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
-        if seen.axes == noisy.axes:
-            result = self.run_prepared(seen, clean, done, std, strength)
-            return replace(result, image=replace(result.image, data=clean))
-        first, *others = (noisy.colour(number) for number in range(noisy.samples()))
-        result = self.run_prepared(seen, clean[first], done, None if std is None else std[first], strength.grey)
+        own = self.units_.own and shown.data.dtype == noisy.data.dtype
+        made = None if own else np.empty(shown.data.shape, np.float32)
+        first, *others = [...] if shown.axes == noisy.axes else map(noisy.colour, range(noisy.samples()))
+        spread = None if std is None else std[first]
+        strength = strength if first is ... else strength.grey
+        result = self.run_prepared(shown, clean[first] if made is None else made, done, spread, strength)
+        if made is not None:
+            clean[first] = self.units_.back(made if clean.dtype.kind == "f" else np.nan_to_num(made), clean.dtype)
+        if spread is not None:
+            spread *= self.units_.factor
         for array in [clean] if std is None else [clean, std]:
             for other in others:
                 array[other] = array[first]
         if noisy.alpha:
             clean[noisy.colour(-1)] = noisy.data[noisy.colour(-1)]
-        spread = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
-        coloured = replace(noisy, data=clean, meta=result.image.meta)
-        return Result(coloured, spread, result.info | {"axes": noisy.axes})
+        image = replace(noisy, data=clean, meta=result.image.meta)
+        wide = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
+        return Result(image, wide, result.info | {"axes": noisy.axes})
 
 
 def one_colour(image: Image) -> Image:

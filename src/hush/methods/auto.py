@@ -126,7 +126,7 @@ class Auto(PreparedInput):
         if not given:
             raise HushError("there is no image to look at")
         self.clock_ = Clock.of(self.effort, self.device, self.precision)
-        self.report_ = self.look(given[0])
+        given = self.look_and_prepare(given)
         self.verdict_ = self.report_.verdict
         self.trials_: list[Trial] = []
         self.notes_: list[Finding] = []
@@ -134,7 +134,6 @@ class Auto(PreparedInput):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
-        given = [self.prepared(image) for image in given]
         noise = self._camera_noise(given[0])
         if noise is not None:
             self._choose_for_photograph(noise, given)
@@ -387,7 +386,7 @@ class Auto(PreparedInput):
             "chosen": model.method if model is not None else None,
             "reason": f"{self.verdict_} So: {reason}.",
             "reason_code": reason.code,
-            "noise": self.report_.as_dict()["noise"],
+            "noise": self.found_.as_dict()["noise"],
             "decisions": [one.as_dict() for one in self.decisions_],
             "trials": [
                 {"method": one.method, "settings": one.settings, "risk": one.risk.value, "error": one.risk.error}

@@ -21,7 +21,6 @@ from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
 from hush.methods._base import Report, Result, Strength, demand
 from hush.methods._filter import Filter
-from hush.methods._noise_aware import NoiseAware
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
 from hush.pretrained.card import Card
@@ -118,10 +117,6 @@ class Pretrained(Filter):
         """Say in a sentence what will be done."""
         which = f"the weights {self.weights}" if self.weights else "weights"
         return f"{which}, trained beforehand, on {len(images)} image{'s' * (len(images) > 1)}"
-
-    def prepared(self, image: Image) -> Image:
-        """Return an image as it is shown: weights for photographs see three colours, also where they are the same."""
-        return NoiseAware.prepared(self, image) if self.blind else super().prepared(image)
 
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""

@@ -24,6 +24,8 @@ TELLING = 100  # the same variance of the noisy image from which on a slope thro
 LITTLE, MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
 LESS = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
+BLOCK = 8  # side of the squares whose medians have the contrast of an image
+SURE, NONE = 10.0, 0.02  # deviations of such a median beyond which contrast is sure; share of it that none has
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 
@@ -79,6 +81,30 @@ def diagnose(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0
     if abs(shift) > OFFSET:
         said.append(_found("brightness-changed", -shift, "The mean moved by {:+.2f} standard deviations of the noise."))
     return said
+
+
+def contrast_lost(noisy: Array, clean: Array) -> bool:
+    """Return whether a denoised (Y, X) has none of the contrast that the noisy one surely has: in medians of squares.
+
+    Examples
+    --------
+    >>> image = np.linspace(-90, 90, 64) + np.random.default_rng(0).normal(0, 9, (64, 64))
+    >>> contrast_lost(image, 0 * image), contrast_lost(image, image / 2), contrast_lost(image * 0 + 3, image * 0)
+    (True, False, False)
+    """
+    high, wide = (size // BLOCK for size in noisy.shape)
+    skip = max(1, noisy.size >> 18)
+    spreads, middles = [], []
+    for plane in (noisy, clean):
+        cut = plane[: high * BLOCK, : wide * BLOCK].reshape(high, BLOCK, wide, BLOCK)[::skip].swapaxes(1, 2)
+        blocks = np.asarray(cut, np.float64).reshape(-1, BLOCK**2)
+        middles.append(np.median(blocks, 1))
+        spreads.append(blocks.std(1))
+    known = np.isfinite(middles[0]) & np.isfinite(middles[1])
+    if known.sum() < BLOCK**2:
+        return False
+    before, after = (float(np.ptp(np.quantile(each[known], [0.05, 0.95]))) for each in middles)
+    return before > SURE * float(np.median(spreads[0][known])) / BLOCK and after < NONE * before
 
 
 def _flat(_: Stabilizer, plane: Array) -> Array:

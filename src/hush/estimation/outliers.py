@@ -1,20 +1,11 @@
-"""Hot pixels and dead lines: set aside while the rest of an image is denoised, and put back as they were.
-
-A value far beyond all others is spread over its surroundings by whatever averages, and widens every range that is
-measured. What is set aside is not called noise: it stays.
-"""
+"""Single pixels far beyond all others, and thin lines of one value: hot pixels, cosmic rays, dead columns."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from hush.core.findings import Finding
-from hush.core.image import Array, Image, cast
+from hush.core.image import Array
 from hush.estimation.artifacts import without_impulses
-from hush.methods._base import Result, warn
-from hush.quality import risk
 
 MOST = 1e-3  # share of the pixels at either end of the values that may lie apart from the others
 FAR = 2.0  # by so many times the range of the others
@@ -23,51 +14,6 @@ THIN = 3  # rows or columns side by side that are lines; more are an area
 SHARE = 0.5  # of the lines beside it that have its value, from which on a line is none
 SAMPLE = 1 << 20  # pixels of which the range is measured
 AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
-
-
-def set_aside(image: Image) -> tuple[Image, Array | None]:
-    """Fill single pixels far beyond all others, and thin rows and columns of one value, from what is around.
-
-    Returns
-    -------
-    image : Image
-        The same where there is nothing of the kind.
-    where : array of bool, of the image's shape, or None
-        What was filled.
-
-    Examples
-    --------
-    >>> dark = np.random.default_rng(0).integers(90, 130, (128, 128)).astype(np.uint16)
-    >>> dark[20, 30] = 65535
-    >>> filled, where = set_aside(Image(dark, "YX"))
-    >>> np.argwhere(where).tolist(), bool(90 <= filled.data[20, 30] < 130)
-    ([[20, 30]], True)
-    """
-    found = where = None
-    for plane in image.planes(2):
-        for sample, values in enumerate(plane.view(image.data)):
-            apart = outliers(np.asarray(values))
-            if apart is None:
-                continue
-            if found is None or where is None:
-                found, where = image.data.copy(), np.zeros(image.data.shape, bool)
-            plane.view(where)[sample] = apart
-            gone = apart | ~np.isfinite(values)
-            filled = cast(risk.around(np.asarray(values, np.float64), gone), found.dtype)
-            plane.view(found)[sample] = np.where(apart, filled, values)
-    return (image, None) if found is None else (replace(image, data=found), where)
-
-
-def put_back(noisy: Image, where: Array, result: Result) -> None:
-    """Give what was set aside its own values again; how far they are off is not known."""
-    clean = result.image.data
-    if not np.array_equal(clean[~where], noisy.data[~where], equal_nan=noisy.data.dtype.kind == "f"):
-        count = int(where.sum())
-        sentence = f"{count} pixels stay as they are: single ones far beyond all others, or lines of one value."
-        warn(result.info, Finding("outliers-kept", sentence, count))
-    clean[where] = noisy.data[where]
-    if result.std is not None:
-        result.std.data[where] = np.nan
 
 
 def outliers(plane: Array) -> Array | None:
