@@ -206,6 +206,7 @@ def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
         flat=points.flat,
         doubt=one.doubt,
         apart=light is not None,
+        positive=low is None and bool(values.min() >= 0),
     )
 
 

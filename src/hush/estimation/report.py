@@ -60,10 +60,12 @@ class ChannelNoise:
         (brightness, variance, weight in the fit) of the flat blocks, for the plot.
     flat : float
         Share of blocks that are flat; where it is small, texture may have been taken for noise.
-    said : bool
+    given : bool
         Whether the user said what noise it is.
     doubt : str
         Why what was said or found may be wrong; empty where nothing speaks against it.
+    positive : bool
+        Whether no value is below zero, nor cut off there: speckle then follows a gamma law.
     """
 
     kind: str
@@ -89,6 +91,7 @@ class ChannelNoise:
     given: bool = False
     doubt: str = ""
     apart: bool = False
+    positive: bool = False
 
     @property
     def model(self) -> NoiseModel | None:

@@ -49,7 +49,7 @@ class Stabilizer:
         if found.kind == "speckle":
             share = found.sigma / Speckle.peak
             floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
-            return asinh, (share, floor)
+            return asinh, (share, floor, found.positive)
         light = found.light
         return anscombe, (light.gain, light.offset, light.sigma)
 
