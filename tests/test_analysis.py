@@ -171,8 +171,8 @@ def test_detail_with_more_contrast_where_it_is_bright_is_no_noise(seed: int) -> 
     surface = np.rint(np.linspace(30, 180, 256)[:, None] * np.exp(0.2 * detail)).clip(0, 255)
     one = found(surface.astype(np.uint8))
     assert one.kind == "none"
-    assert "of light is taken for texture" in one.doubt
-    said = hush.analyze(surface, noise=parse(one.doubt.split("--noise ")[1])).channels[0]
+    assert one.doubt.code == "texture-light"
+    said = hush.analyze(surface, noise=parse(one.doubt.sentence.split("--noise ")[1])).channels[0]
     assert said.kind == "poisson_gaussian"
     assert 0 < said.level < one.interval["level"][1]
     assert found(noisy(surface, "poisson:photons=20")).kind in ("poisson", "poisson_gaussian", "speckle")
@@ -186,7 +186,7 @@ def test_weak_noise_on_texture_is_left_with_a_word() -> None:
         image = noisy(data.text()[:256, :256].astype(float), f"gaussian:sigma={sigma}")
         one = found(np.rint(image).clip(0, 255).astype(np.uint8))
         assert one.kind == "none"
-        said = parse(one.doubt.split("--noise ")[1]).draw(np.random.default_rng(0))
+        said = parse(one.doubt.sentence.split("--noise ")[1]).draw(np.random.default_rng(0))
         assert said.sigma == pytest.approx(sigma, rel=0.3)
     assert found(noisy(data.coins().astype(float), "gaussian:sigma=5")).kind == "gaussian"
 

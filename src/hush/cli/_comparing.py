@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hush.cli._options import AXES, JSON, OVERWRITE, QUIET
+from hush.core import files
 from hush.core.errors import HushError
 
 
@@ -141,7 +142,7 @@ def bench(
             export=export_noise,
             progress=progress,
         )
-    (folder / "recipe.toml").write_text(runner.source(name), "utf-8")
+    files.write_text(folder / "recipe.toml", runner.source(name))
     text = as_table(rows, recipe)
     bench_page(folder, recipe, text)
     click.echo(text)

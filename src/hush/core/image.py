@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import HushError, HushWarning
+from hush.core.errors import HushError
+from hush.core.findings import Finding
 
 Array = Any  # numpy array or memory map, anything that is indexed and transposed like one
 
@@ -185,7 +186,7 @@ def as_image(array_or_image: Array | Image, axes: str | None = None) -> Image:
     guessed = said_guess(axes, data.shape)
     if guessed is None:
         return Image(data, axes)
-    warnings.warn(f"{guessed}; hush.Image(array, axes) names them", HushWarning, stacklevel=3)
+    warnings.warn(Finding("axes-guessed", f"{guessed}; hush.Image(array, axes) names them").warning(), stacklevel=3)
     return Image(data, axes, meta={"guessed": guessed})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hush.core.errors import HushError
+from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.metrics import data_range
 from hush.core.units import Units
@@ -24,7 +25,7 @@ from hush.noise.speckle import Speckle
 PLANES = 8  # of a channel that are looked at
 WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
 PHOTONS = ("poisson", "poisson_gaussian")
-WRONG = 2.0  # factor between the variance that was said and the one found, from which on there is a doubt
+WRONG = 2.0  # factor between the variance that was given and the one found, from which on there is a doubt
 
 
 def analyze(
@@ -116,7 +117,7 @@ def _found(parts: list[Array], frames: bool) -> ChannelNoise:
     units = Units.of_arrays(parts)
     planes = [units.values(part) for part in parts]
     try:
-        found = _channel(planes, frames)
+        found = _channel(planes, frames, units.factor)
     except flat_blocks.TooFewBlocksError:
         found = _small(planes)
     return found.in_units(units.inverse)
@@ -131,8 +132,8 @@ def _measured(part: Array) -> Array:
     return part
 
 
-def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
-    """Analyse the planes of one channel."""
+def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
+    """Analyse the planes of one channel, of whose units one is so much in those of the image."""
     planes = [np.where(np.isfinite(plane), plane, np.float32(np.nan)) for plane in planes]
     values = np.concatenate([plane[np.isfinite(plane)][:: max(1, plane.size >> 18)] for plane in planes])
     if values.size < 2 or values.min() == values.max():
@@ -162,7 +163,8 @@ def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
         repaired, fraction, odd = artifacts.without_impulses(planes, explained)
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
-    one = levels.find(pairs, points, line, (low, high), step, float(np.ptp(np.percentile(values, [0.5, 99.5]))))
+    extent = float(np.ptp(np.percentile(values, [0.5, 99.5])))
+    one = levels.find(pairs, points, line, (low, high), step, extent, unit)
     light = low_count.above_dark(repaired if odd else planes, step, low is not None, one.shared, high)
     if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
         return _few(light, points, line, high, step, one.lags, one.white)
@@ -248,6 +250,7 @@ def _few(
         points=tuple((float(mean), float(variance), float(weight)) for mean, variance, weight in ones),
         flat=points.flat,
         apart=True,
+        binary=light.binary,
     )
 
 
@@ -367,10 +370,10 @@ def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float])
     return dataclasses.replace(found, **told, interval=interval, given=True, doubt=doubt, apart=gain > 0)
 
 
-def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
-    """Say where the noise that was said is far from what was found: a wrong model costs decibels."""
+def _doubt(found: ChannelNoise, model: NoiseModel) -> Finding | None:
+    """Say where the noise that was given is far from what was found: a wrong model costs decibels."""
     if found.kind == "none" or len(found.points) < 4 or not model.pixelwise:
-        return ""
+        return None
     ends = np.quantile([point[0] for point in found.points], [0.05, 0.95])
     said = model.moments(ends[:, None])[1][:, 0]
     little = 0.1 * found.level**2  # where there is little noise, a factor of it is little as well
@@ -378,11 +381,12 @@ def _doubt(found: ChannelNoise, model: NoiseModel) -> str:
     factors = np.maximum(said, little) / seen
     worst = int(np.argmax(np.abs(np.log(factors))))
     if 1 / WRONG < factors[worst] < WRONG:
-        return ""
-    return (
-        f"{model} was said, but at brightness {ends[worst]:.4g} the noise found has the variance {seen[worst]:.4g}, "
+        return None
+    sentence = (
+        f"{model} was given, but at brightness {ends[worst]:.4g} the noise found has the variance {seen[worst]:.4g}, "
         f"not {said[worst]:.4g}: it looks like {found.model}"
     )
+    return Finding("given-differs", sentence, float(factors[worst]))
 
 
 def _camera(found: ChannelNoise, gain: float | None, offset: float | None, read: float | None) -> ChannelNoise:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hush.core.findings import Finding
 from hush.estimation import correlation, flat_blocks
 from hush.estimation.flat_blocks import Floats
 from hush.noise.rician import Rician
@@ -57,7 +58,7 @@ class Level:
         Correlation at (rows, columns) of distance.
     shared : tuple of float
         Along Y and X, as far as it is not texture's.
-    doubt : str
+    doubt : Finding or None
         Why it may be wrong; empty where nothing speaks against it.
     """
 
@@ -70,7 +71,7 @@ class Level:
     ends: tuple[float, float]
     white: bool
     lags: dict[tuple[int, int], float]
-    doubt: str = ""
+    doubt: Finding | None = None
     shared: tuple[float, float] = (0.0, 0.0)
 
 
@@ -86,6 +87,7 @@ def find(
     cut: tuple[float | None, float | None],
     step: float | None,
     extent: float,
+    unit: float = 1.0,
 ) -> Level:
     """Find the level from high frequencies, and again from all where these may hold little of the noise.
 
@@ -101,6 +103,8 @@ def find(
         Between values, where they are rounded.
     extent : float
         Of the image's values.
+    unit : float
+        What one of these units is in those of the image, for what is said.
     """
     kind, a, b, sigma = _kind(points, line, extent, step)
     spectrum = flat_blocks.spectrum(points, line)
@@ -122,16 +126,16 @@ def find(
         found = first
     if found is None:
         level = float(np.sqrt(max(first.line.level, 0.0)))
-        return _nothing(
-            first, _texture(level, " that is spatially correlated", f"correlated:sigma={level:.3g},length=0.7")
-        )
+        return _nothing(first, _texture("correlated", unit * level, f"correlated:sigma={unit * level:.3g},length=0.7"))
     if _busy(found, extent):
         # texture adds to what is measured: what is said to try is the least noise that is possible
         if _rises(found):
             gain = found.a * found.ends[0] ** 2 / found.line.level
-            return _nothing(found, _texture(found.ends[0], " of light", f"poisson_gaussian:gain={gain:.3g},sigma=0"))
+            notation = f"poisson_gaussian:gain={unit * gain:.3g},sigma=0"
+            return _nothing(found, _texture("light", unit * found.ends[0], notation))
         if found.line.level < (BUSY * extent) ** 2 and found.a < RISES[1] * found.line.error_a:
-            return _nothing(found, _texture(found.ends[0], "", f"gaussian:sigma={found.ends[0]:.2g}"))
+            least = unit * found.ends[0]
+            return _nothing(found, _texture("white", least, f"gaussian:sigma={least:.2g}"))
     # correlated noise may be texture: none, unless some can surely be seen
     seen = found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent
     return found if seen else _nothing(found)
@@ -148,12 +152,16 @@ def _rises(found: Level) -> bool:
     return RISES[0] * found.line.error_a < found.a < RISES[1] * found.line.error_a
 
 
-def _texture(level: float, which: str, say: str) -> str:
-    """Say what was taken for texture, and what to say if it is noise."""
-    return f"what could be noise of {level:.3g}{which} is taken for texture: if it is noise, say --noise {say}"
+def _texture(kind: str, level: float, notation: str) -> Finding:
+    """Say what was taken for texture, and what to give if it is noise; level and notation in image units."""
+    which = {"correlated": " that is spatially correlated", "light": " of light", "white": ""}[kind]
+    sentence = (
+        f"what could be noise of {level:.3g}{which} is taken for texture: if it is noise, give --noise {notation}"
+    )
+    return Finding(f"texture-{kind}", sentence, level)
 
 
-def _nothing(found: Level, doubt: str = "") -> Level:
+def _nothing(found: Level, doubt: Finding | None = None) -> Level:
     """The same, taken for no noise."""
     return dataclasses.replace(found, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, found.ends[1]), doubt=doubt)
 
@@ -235,6 +243,8 @@ def rician_of(points: flat_blocks.Points) -> Rician | None:
     if len(mean) < 6 or mean.min() <= 0 or not variance.all():
         return None
     dark, bright = mean < 1.5 * mean.min(), mean > (mean.min() + mean.max()) / 2
+    if not bright.any():
+        return None
     ratio = np.median(mean[dark]) / np.sqrt(np.median(variance[dark]))
     level = float(np.median(variance[bright]))
     rise = level / float(np.median(variance[dark]))

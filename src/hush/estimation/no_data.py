@@ -12,6 +12,7 @@ from hush.core.image import Array, Image
 
 SIDE = 7  # of the squares of one value that an area is made of: noise makes none
 SHARE = 0.5  # of the pixels with a value that lie in squares or along lines of it, where it stands for no data
+HOLES = 1e-3  # of its pixels, single ones of other values in an area: where there are more, pixels were measured
 LEVELS = 16  # values that all others have at least: two-valued pictures are no measurement with a hole
 BEYOND, OTHERS = 0.2, 5  # share of the others on the far side of padding, and values that these have
 SAMPLE = 1 << 20  # pixels whose range and values are looked at
@@ -104,6 +105,9 @@ def _far(values: Array, known: Array, end: Any) -> Array:
     if min(abs(low - float(end)), abs(high - float(end))) <= gap:
         return nothing
     if (known & ~same & (np.abs(values.astype(np.float64) - float(end)) <= gap)).any():
+        return nothing
+    alone = ~same & (ndimage.uniform_filter(same.astype(np.float32), 3, mode="nearest") > 7.5 / 9)
+    if alone.sum() > HOLES * same.sum():
         return nothing
     whole = nothing
     for shape in ((SIDE, SIDE), (min(SIDE**2, len(values)), 1), (1, min(SIDE**2, values.shape[1]))):

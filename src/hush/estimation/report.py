@@ -62,10 +62,12 @@ class ChannelNoise:
         Share of blocks that are flat; where it is small, texture may have been taken for noise.
     given : bool
         Whether the user said what noise it is.
-    doubt : str
-        Why what was said or found may be wrong; empty where nothing speaks against it.
+    doubt : Finding or None
+        Why what was given or found may be wrong; none where nothing speaks against it.
     positive : bool
         Whether no value is below zero, nor cut off there: speckle then follows a gamma law.
+    binary : bool
+        Whether a pixel counted one photon or none: of the variance p (1 - p).
     """
 
     kind: str
@@ -89,9 +91,10 @@ class ChannelNoise:
     points: tuple[tuple[float, float, float], ...] = ()
     flat: float = 0.0
     given: bool = False
-    doubt: str = ""
+    doubt: Finding | None = None
     apart: bool = False
     positive: bool = False
+    binary: bool = False
 
     @property
     def model(self) -> NoiseModel | None:
@@ -233,7 +236,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     """Say in a sentence what was found."""
     one = max(channels, key=lambda channel: channel.level)
     if one.kind == "none" and one.impulse_fraction < MANY:
-        doubts = dict.fromkeys(channel.doubt for channel in channels if channel.doubt)
+        doubts = dict.fromkeys(str(channel.doubt) for channel in channels if channel.doubt)
         return "; ".join(["No noise to speak of was found", *doubts]) + "."
     if one.kind == "none":
         text = "No noise to speak of was found"
@@ -250,8 +253,9 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]
     extras += [f"cut off at {one.clipped_low:g}" if one.clipped_low is not None else ""]
     extras += [f"cut off at {one.clipped_high:g}" if one.clipped_high is not None else ""]
+    extras += ["one photon at most in a pixel" if one.binary else ""]
     extras += ["little of the image is flat, texture may pass for noise" if 0 < one.flat < 0.02 else ""]
-    extras += [one.doubt]
+    extras += [str(one.doubt or "")]
     several = f" (the noisiest of {len(channels)} channels)" if len(channels) > 1 else ""
     return "; ".join([text + several, *filter(None, extras)]) + "."
 

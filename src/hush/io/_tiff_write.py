@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.core.errors import FormatError, HushWarning
+from hush.core.errors import FormatError
+from hush.core.findings import Finding
 from hush.core.image import Image
 from hush.io import _tiff_ome
 from hush.io._common import to_note
@@ -93,12 +94,11 @@ def _kind(path: Path, image: Image, old: dict[str, Any]) -> str:
     if able:
         return wanted
     what = {"ome": "OME-TIFF", "imagej": "ImageJ's TIFF"}[wanted]
-    warnings.warn(
+    sentence = (
         f"{what} cannot hold {image.data.dtype} with axes {image.axes}; written as plain TIFF, whose "
-        "description states axes and pixel size",
-        HushWarning,
-        stacklevel=2,
+        "description states axes and pixel size"
     )
+    warnings.warn(Finding("written-as-plain-tiff", sentence).warning(), stacklevel=2)
     return "plain"
 
 

@@ -9,11 +9,13 @@ from typing import ClassVar, Self
 import numpy as np
 
 from hush import io
+from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.units import Units
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
-from hush.methods._base import Denoiser, Report, Result, Strength
+from hush.methods._base import Denoiser, Report, Result, Strength, warn
+from hush.methods._counts import of_squares, side_of_squares, spread_out, summed, whole_numbers
 from hush.methods._set_aside import put_back, set_aside, with_contrast
 from hush.noise import parse
 
@@ -80,7 +82,8 @@ class PreparedInput(NoiseAware):
     """A method whose `fit` and `run_prepared` work on images as they are `prepared`: `run` gives back the files' own.
 
     It is shown an image without what is set aside, in units near one. Of colours that are all the same, as grey
-    micrographs are exported, it is shown one: their noise is the same too.
+    micrographs are exported, it is shown one: their noise is the same too. Where single photons were counted, and are
+    rare, it is shown sums over squares.
 
     Attributes
     ----------
@@ -88,13 +91,16 @@ class PreparedInput(NoiseAware):
         What noise there is, in image units.
     units_ : Units
         In which an image is shown.
+    squares_ : int
+        Side of the squares whose sums are shown.
     report_ : NoiseReport
-        The noise in these.
+        The noise of what is shown.
     """
 
     found_: NoiseReport = field(init=False, repr=False)
     report_: NoiseReport = field(init=False, repr=False)
-    units_: Units = field(default=Units(), init=False, repr=False)
+    units_ = Units()  # until `fit`
+    squares_ = 1
 
     def look_and_prepare(self, images: Sequence[Image]) -> list[Image]:
         """Find out the noise of the first image, and return all as the method is shown them."""
@@ -102,11 +108,18 @@ class PreparedInput(NoiseAware):
         self.units_ = Units.of(clear[0])
         self.found_ = self._report or self.analysed(clear[0])
         self.report_ = self.found_.in_units(self.units_)
-        return [self.units_.into(image) for image in clear]
+        self.squares_ = side_of_squares(clear[0], self.found_)
+        if self.squares_ > 1:
+            self.report_ = of_squares(self.report_, self.squares_)
+        return [self._near(image) for image in clear]
 
     def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
-        return self.units_.into(self.cleared(image))
+        return self._near(self.cleared(image))
+
+    def _near(self, clear: Image) -> Image:
+        near = self.units_.into(clear)
+        return near if self.squares_ == 1 else summed(near, self.squares_)
 
     def cleared(self, image: Image) -> Image:
         """Return an image as its noise is measured: of colours that are all the same, one."""
@@ -133,9 +146,9 @@ class PreparedInput(NoiseAware):
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         noisy = as_image(image)
         clear, aside = set_aside(noisy)
-        shown = self.units_.into(self._single(self._undarkened(clear)))
+        shown = self._near(self._single(self._undarkened(clear)))
         strength = strength or self.own_strength
-        if shown is noisy:
+        if shown is noisy and not self._counts_whole(noisy if out is None else out):
             result = self.run_prepared(noisy, out, done, std, strength)
         else:
             result = self._run(noisy, shown, out, done, std, strength)
@@ -149,16 +162,21 @@ class PreparedInput(NoiseAware):
     ) -> Result:
         """Denoise an image as it is shown, and give back its own units, kind of numbers, and colours."""
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
-        own = self.units_.own and shown.data.dtype == noisy.data.dtype
-        made = None if own else np.empty(shown.data.shape, np.float32)
         first, *others = [...] if shown.axes == noisy.axes else map(noisy.colour, range(noisy.samples()))
-        spread = None if std is None else std[first]
         strength = strength if first is ... else strength.grey
-        result = self.run_prepared(shown, clean[first] if made is None else made, done, spread, strength)
-        if made is not None:
-            clean[first] = self.units_.back(made if clean.dtype.kind == "f" else np.nan_to_num(made), clean.dtype)
-        if spread is not None:
-            spread *= self.units_.factor
+        alike = shown.data.dtype == noisy.data.dtype and self.units_.own and self.squares_ == 1
+        if alike and not self._counts_whole(clean):
+            result = self.run_prepared(shown, clean[first], done, None if std is None else std[first], strength)
+        else:
+            made = np.empty(shown.data.shape, np.float32)
+            spread = None if std is None else np.empty(shown.data.shape, np.float32)
+            result = self.run_prepared(shown, made, done, spread, strength)
+            clean[first] = self._own(made, shown, replace(noisy, data=clean[first], axes=shown.axes))
+            if std is not None and spread is not None:
+                std[first] = self._whole(spread, shown, std[first].shape) * self.units_.factor
+            if self._counts_whole(clean):
+                sentence = "The image has a low count, and whole numbers hold no part of a photon: --float keeps them."
+                warn(result.info, Finding("low-count-integers", sentence))
         for array in [clean] if std is None else [clean, std]:
             for other in others:
                 array[other] = array[first]
@@ -167,6 +185,25 @@ class PreparedInput(NoiseAware):
         image = replace(noisy, data=clean, meta=result.image.meta)
         wide = None if result.std is None else replace(noisy, data=std, meta=result.std.meta)
         return Result(image, wide, result.info | {"axes": noisy.axes})
+
+    def _counts_whole(self, image: Image | Array) -> bool:
+        """Whether a result is in whole numbers of photons, of which pixels have less than one."""
+        low = all(noise.photons for noise in self.report_.channels)
+        return low and (image.data if isinstance(image, Image) else image).dtype.kind in "bui"
+
+    def _whole(self, values: Array, shown: Image, shape: tuple[int, ...]) -> Array:
+        """Values as they are shown for all pixels of the image."""
+        if self.squares_ == 1:
+            return values
+        return spread_out(replace(shown, data=values), self.squares_, shape)
+
+    def _own(self, values: Array, shown: Image, like: Image) -> Array:
+        """What was made, in the image's own units and kind of numbers."""
+        values = self._whole(values, shown, like.data.shape)
+        if self._counts_whole(like):
+            values = whole_numbers(values, like.axes, self.report_.channels[0].gain)
+        dtype = like.data.dtype
+        return self.units_.back(values if dtype.kind == "f" else np.nan_to_num(values), dtype)
 
 
 def one_colour(image: Image) -> Image:

@@ -407,10 +407,7 @@ class Auto(PreparedInput):
     def _checked(self, model: Denoiser, noisy: Image, result: Result, strength: Strength) -> None:
         """Warn of what speaks against a result; where part of the noise was to stay nothing can be said."""
         found = list(self.notes_)
-        if result.image.data.dtype.kind in "ui" and any(one.photons for one in self.report_.channels):
-            sentence = "The image has a low count, and whole numbers hold no part of a photon: --float keeps them."
-            found.append(Finding("low-count-integers", sentence))
-        elif strength.full:
+        if strength.full:
             found += self._doubts(model, middle(noisy, LOOK), middle(result.image, LOOK))
         for one in found:
             warn(result.info, one)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from hush.core.device import body_precision
-from hush.core.errors import HushError, HushWarning
+from hush.core.errors import HushError
+from hush.core.findings import Finding
 from hush.core.image import Array, Image
 from hush.estimation.report import together
 from hush.methods._base import demand
@@ -153,12 +154,14 @@ class SSDN(NoiseAware, NetDenoiser):
             self.learned_["noise"] = [str(together(noises)) for noises in seen]
             shared = [not noise.white for noises in seen for noise in noises]
             if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= ENOUGH:
-                warnings.warn("the noise is shared between neighbours, which this method cannot remove: "
-                              "try --method structn2v", HushWarning, stacklevel=4)  # fmt: skip
+                sentence = "the noise is spatially correlated, which this method cannot remove: try --method structn2v"
+                found = Finding("noise-correlated", sentence, float(np.mean(shared)))
+                warnings.warn(found.warning(), stacklevel=4)
             return
         doubts = [noise.doubt for noises in seen for noise in noises if noise.doubt]
         if doubts and self.parameter == "known":
-            warnings.warn(f"{doubts[0]}; unsaid, what is found is used", HushWarning, stacklevel=4)
+            found = Finding(doubts[0].code, f"{doubts[0]}; not given, what is found is used", doubts[0].figure)
+            warnings.warn(found.warning(), stacklevel=4)
 
     def _fixed(self, said: str) -> str:
         """The noise that was said, without ranges and all of its pixels alike."""

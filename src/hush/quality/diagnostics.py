@@ -98,8 +98,9 @@ def contrast_lost(noisy: Array, clean: Array) -> bool:
     for plane in (noisy, clean):
         cut = plane[: high * BLOCK, : wide * BLOCK].reshape(high, BLOCK, wide, BLOCK)[::skip].swapaxes(1, 2)
         blocks = np.asarray(cut, np.float64).reshape(-1, BLOCK**2)
-        middles.append(np.median(blocks, 1))
-        spreads.append(blocks.std(1))
+        with np.errstate(invalid="ignore"):  # squares with infinite values are left out
+            middles.append(np.median(blocks, 1))
+            spreads.append(blocks.std(1))
     known = np.isfinite(middles[0]) & np.isfinite(middles[1])
     if known.sum() < BLOCK**2:
         return False

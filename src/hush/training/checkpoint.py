@@ -16,7 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hush.core import files
-from hush.core.errors import HushError, HushWarning
+from hush.core.errors import HushError
+from hush.core.findings import Finding
 from hush.training.trainer import State, Trainer
 
 
@@ -80,7 +81,7 @@ class Checkpoint:
         try:
             files.write_bytes(self.path, save(self.tensors, {"hush-checkpoint": note}))
         except HushError as error:  # a full disk must not end the training that the checkpoint protects
-            warnings.warn(f"no checkpoint: {error}", HushWarning, stacklevel=2)
+            warnings.warn(Finding("no-checkpoint", f"no checkpoint: {error}").warning(), stacklevel=2)
 
     def restore(self, name: str, trainer: Trainer) -> None:
         """Put a trainer where it stood, if its state is here."""

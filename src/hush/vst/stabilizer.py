@@ -12,7 +12,7 @@ from hush.estimation.artifacts import RING
 from hush.estimation.report import ChannelNoise
 from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
-from hush.vst import anscombe, asinh
+from hush.vst import anscombe, asinh, binary
 
 Array = Any
 AROUND = 2.0  # pixels from which brightness is taken
@@ -50,6 +50,8 @@ class Stabilizer:
             share = found.sigma / Speckle.peak
             floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
             return asinh, (share, floor, found.positive)
+        if found.binary:
+            return binary, (found.gain,)
         light = found.light
         return anscombe, (light.gain, light.offset, light.sigma)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hush.bench.peers import run_peer
 from hush.bench.tables import difference, groups
-from hush.core import registry
+from hush.core import files, registry
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image
 from hush.core.metrics import psnr
@@ -92,7 +92,7 @@ def _train(method: Row, settings: Row, item: Item, recipe: Row, path: Path) -> N
         "noise_used": [str(noise) for noise in getattr(model, "used_noise", [])],
         "warned": warned,
     }
-    path.with_suffix(".json").write_text(json.dumps(notes), "utf-8")
+    files.write_text(path.with_suffix(".json"), json.dumps(notes))
     save_model(model, path, overwrite=True)
     path.with_suffix(".partial").unlink(missing_ok=True)
 
