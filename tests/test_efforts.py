@@ -10,7 +10,7 @@ import pytest
 import hush
 from hush.core.device import cores
 from hush.core.image import Image
-from hush.methods._budget import BATCH, FEWEST, STEPS, Clock
+from hush.methods._budget import BATCH, FEWEST_STEPS, USUAL_STEPS, Clock
 
 PRECISIONS = ("bfloat16", "float32")  # of a processor of today, and of an older one
 
@@ -43,12 +43,12 @@ def test_turned_images_where_there_is_time() -> None:
 
 
 def test_as_many_steps_as_there_is_time_for() -> None:
-    all_of_them = {"steps": STEPS, "batch": BATCH}
+    all_of_them = {"steps": USUAL_STEPS, "batch": BATCH}
     for side in (512, 1024, 2048):
         assert clock("balanced", "bfloat16").learning(square(side)) == all_of_them
     older = clock("balanced", "float32")
     fewer = older.learning(square(512))
-    assert FEWEST < fewer["steps"] < STEPS and fewer["batch"] < BATCH  # smaller ones, so as to have more
+    assert FEWEST_STEPS < fewer["steps"] < USUAL_STEPS and fewer["batch"] < BATCH  # smaller ones, so as to have more
     assert older.learning(square(1024)) == {}  # hardly more than none: not worth the start
     assert clock("thorough", "float32").learning(square(1024)) == all_of_them
     assert clock("balanced", "float32", cores=8).learning(square(512)) == all_of_them

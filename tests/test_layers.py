@@ -130,3 +130,22 @@ def test_light_commands_stay_light(command: str) -> None:
     code = f"import sys\n{command}\nprint(sorted({{'torch', 'numpy', 'scipy', 'skimage', 'rich'}} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
+
+
+ANSWERED = {"MAGIC", "SUFFIXES", "DEPTH", "BLIND"}  # every format, or every network, answers these
+
+
+def test_a_constant_has_one_value() -> None:
+    """A name in capitals that stands in two modules means the same in both: who searches for it finds one thing."""
+    values: dict[str, dict[str, list[str]]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if not isinstance(node, ast.Assign):
+                continue
+            target, value = node.targets[0], node.value
+            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(target.elts, value.elts, strict=True) if both else [(target, value)]
+            for name, number in pairs:
+                if isinstance(name, ast.Name) and name.id.isupper() and name.id not in ANSWERED:
+                    values.setdefault(name.id, {}).setdefault(ast.unparse(number), []).append(path.name)
+    assert {name: found for name, found in values.items() if len(found) > 1} == {}

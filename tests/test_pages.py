@@ -315,8 +315,8 @@ def test_the_plot_shows_every_point_that_was_used(
     places = re.findall(r'<circle class="(\w+)" r="4" cx="([\d.]+)" cy="([\d.]+)"/>', text)
     assert [place[0] for place in places] == ["used" if weight > noise.USED else "unused" for *_, weight in points]
     for what, x, y in places:
-        assert noise.LEFT <= float(x) <= noise.WIDE - noise.ROOM
-        assert what == "unused" or noise.ROOM < float(y) <= noise.HIGH - noise.BELOW
+        assert noise.LEFT <= float(x) <= noise.PLOT_WIDE - noise.ROOM
+        assert what == "unused" or noise.ROOM < float(y) <= noise.PLOT_HIGH - noise.PLOT_BELOW
     assert text.count("<svg class") == bool(points)
     assert not re.search(r'="[^"]*(nan|inf)\b', text)
 

@@ -18,7 +18,7 @@ import hush
 from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.methods._base import Result
-from hush.reports.denoising import FORMAT, SETS, SIDE, collect, page, without_directories
+from hush.reports.denoising import FORMAT, PICTURE_SIDE, SETS, collect, page, without_directories
 
 SECRET = "Jane Doe 1970"
 INFO = {
@@ -96,7 +96,7 @@ def test_every_kind_of_image(tmp_path, kind, change):
     assert 0 < len(facts["sets"]) <= SETS
     for item, _, picture in pictures(tmp_path / "results", facts):
         assert picture.shape[:2] == (item["height"], item["width"])
-        assert max(picture.shape[:2]) <= SIDE
+        assert max(picture.shape[:2]) <= PICTURE_SIDE
         assert picture.shape[2:] == ((3,) if kind == "rgba" else ())
     for channel in facts["channels"]:
         noise = channel["noise"]
@@ -230,7 +230,7 @@ def test_large_image_is_an_overview_and_crops(large):
     assert overview["step"] == 5 and (overview["height"], overview["width"]) == (600, 900)
     low, high = facts["channels"][0]["range"]
     for item, side, picture in pictures(folder / "results", facts):
-        assert max(picture.shape) <= SIDE
+        assert max(picture.shape) <= PICTURE_SIDE
         if item is overview and side == "before":
             block = before[2500:2505, 4000:4005].astype(float).mean()
             assert picture[500, 800] == pytest.approx(255 * np.clip((block - low) / (high - low), 0, 1), abs=0.51)

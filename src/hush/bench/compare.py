@@ -23,7 +23,7 @@ from hush.quality.estimate import Domain, hidden_risk, middle
 from hush.vst.stabilizer import Stabilizer
 
 FORMAT = 1
-SIDE = 1024  # longest side of a picture on the page
+CROP_SHOWN = 1024  # longest side of a picture on the page
 GOALS = {"psnr": "high", "ssim": "high", "rmse": "low", "risk": "low", "hidden": "low", "whiteness": "zero",
          "slope": "one", "offset": "zero", "seconds": "low", "memory_mb": "low"}  # fmt: skip
 
@@ -196,7 +196,10 @@ def _shown(image: Image) -> Array:
     planes = list(image.planes(2))
     view = np.asarray(planes[len(planes) // 2].view(image.data), np.float64)
     view = np.moveaxis(view, 0, -1) if len(view) == 3 else view[0]
-    cuts = [slice(max(0, (size - SIDE) // 2), max(0, (size - SIDE) // 2) + SIDE) for size in view.shape[:2]]
+    cuts = [
+        slice(max(0, (size - CROP_SHOWN) // 2), max(0, (size - CROP_SHOWN) // 2) + CROP_SHOWN)
+        for size in view.shape[:2]
+    ]
     return view[tuple(cuts)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hush.cli._options import AXES, JSON, OVERWRITE, QUIET
+from hush.cli._options import AXES, JSON, OVERWRITE, QUIET_OPTION
 from hush.core import files
 from hush.core.errors import HushError
 
@@ -46,7 +46,7 @@ def score(image: str, reference: str, axes: str | None, fit_gain: bool, peak: fl
 @AXES
 @OVERWRITE
 @JSON
-@QUIET
+@QUIET_OPTION
 def compare(
     image: str,
     output: Path,
@@ -106,7 +106,7 @@ def compare(
 @click.option("--table", type=click.Path(path_type=Path), help="Put the table into this document.")
 @click.option("--export-noise", type=click.Path(path_type=Path), help="Write the frozen noisy images to this folder.")
 @OVERWRITE
-@QUIET
+@QUIET_OPTION
 def bench(
     name: str | None,
     data: Path,

@@ -11,11 +11,11 @@ import click
 from hush.cli._options import (
     AXES,
     EFFORT,
-    KNOWN,
     LEARN,
+    NOISE_OPTIONS,
     OVERWRITE,
-    QUIET,
-    RUN,
+    QUIET_OPTION,
+    RUN_OPTIONS,
     TARGETS,
     UNCERTAINTY,
     WRITE,
@@ -36,8 +36,8 @@ from hush.core.errors import HushError
 @EFFORT
 @LEARN
 @click.option("--each", is_flag=True, help="Train one model a file instead of one for all.")
-@RUN
-@KNOWN
+@RUN_OPTIONS
+@NOISE_OPTIONS
 @TARGETS
 @UNCERTAINTY
 @WRITE
@@ -67,15 +67,15 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The model, NAME.hush.")
 @click.option("--from", "begin", type=click.Path(path_type=Path), help="Go on with a trained model (fine-tuning).")
 @LEARN
-@RUN
-@KNOWN
+@RUN_OPTIONS
+@NOISE_OPTIONS
 @TARGETS
 @click.option("--validation", type=click.FloatRange(0, 0.5), help="Share of the files held out; the best weights win.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many of 50 looks without a better one.")
 @AXES
 @click.option("--again", is_flag=True, help="Learn from files that hush has denoised already.")
 @OVERWRITE
-@QUIET
+@QUIET_OPTION
 def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, **said: Any) -> int:
     """Train a model on files or folders and keep it for 'hush apply'."""
     from hush.cli import files, jobs
@@ -104,7 +104,7 @@ def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str 
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", help="File for one input, folder for several.  [default: NAME_denoised.EXT]")
 @click.option("--renormalize", is_flag=True, help="Measure mean and spread on every image anew.")
-@RUN
+@RUN_OPTIONS
 @UNCERTAINTY
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hush.cli._options import AXES, JSON, KNOWN, OVERWRITE, QUIET
+from hush.cli._options import AXES, JSON, NOISE_OPTIONS, OVERWRITE, QUIET_OPTION
 from hush.core.errors import HushError
 
 
@@ -24,7 +24,7 @@ from hush.core.errors import HushError
 @AXES
 @OVERWRITE
 @JSON
-@QUIET
+@QUIET_OPTION
 def noise(inputs: Sequence[str], output: str, text: str, seed: int, peak: float | None, clip: bool, **said: Any) -> int:
     """Put noise onto clean files."""
     from hush.cli import files, jobs
@@ -54,19 +54,19 @@ def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> 
     from hush.datasets import recipes
 
     io.check_output(output, overwrite=overwrite)
-    clean = Image(recipes.MADE[what](size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
+    clean = Image(recipes.SIMULATED[what](size, seed), "YX", meta={"description": f"simulated {what}, seed {seed}"})
     io.write(output, clean, overwrite=overwrite)
     return 0
 
 
 @click.command(epilog="Example: hush analyze fish.tif --report noise.html")
 @click.argument("inputs", nargs=-1, required=True)
-@KNOWN
+@NOISE_OPTIONS
 @AXES
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page: .html, or a folder for several.")
 @OVERWRITE
 @JSON
-@QUIET
+@QUIET_OPTION
 def analyze(inputs: Sequence[str], report: Path | None, **said: Any) -> int:
     """Find out what noise is in files, and which method it calls for."""
     from hush.cli import files, jobs

@@ -30,7 +30,7 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
 AXES = click.option("--axes", help="What the file's axes are, e.g. ZYX or TCYX; by default what the file says.")
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+QUIET_OPTION = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 SET = click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A setting of the method; repeatable.")
 LEARN = together(
     click.option("--method", help="A name of 'hush list'.  [default: auto; to train: n2v]"),
@@ -42,13 +42,13 @@ LEARN = together(
     click.option("--resume", is_flag=True, help="Continue what was interrupted."),
     SET,
 )
-RUN = together(
+RUN_OPTIONS = together(
     click.option("--device", help="cpu, cuda, mps.  [default: the best there is]"),
     click.option("--precision", type=click.Choice(["bfloat16", "float32"]), help="[default: by the processor]"),
     click.option("--tile", type=click.IntRange(1), help="Side of a tile.  [default: by the memory]"),
     click.option("--tta", is_flag=True, help="Test-time augmentation: mean over eight turns and flips, 8 x slower."),
 )
-KNOWN = together(
+NOISE_OPTIONS = together(
     click.option("--noise", help="What noise it is, e.g. gaussian:sigma=25, in image units.  [default: found out]"),
     click.option("--gain", type=click.FloatRange(0, min_open=True), help="Of the camera: image units a photon."),
     click.option("--offset", type=float, help="Of the camera: its value without light."),
@@ -84,7 +84,7 @@ WRITE = together(
     click.option("--report", type=click.Path(path_type=Path), help="Write a page: .html, or a folder for several."),
     click.option("--results", type=click.Path(path_type=Path), help="Keep the folder that the page is made from."),
     JSON,
-    QUIET,
+    QUIET_OPTION,
 )
 
 

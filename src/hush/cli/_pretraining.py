@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hush.cli._options import JSON, OVERWRITE, QUIET
+from hush.cli._options import JSON, OVERWRITE, QUIET_OPTION
 from hush.core.errors import HushError
 
 
@@ -21,7 +21,7 @@ from hush.core.errors import HushError
 @click.option("--resume", is_flag=True, help="Go on after a stop, or with a recipe that has got more cycles.")
 @click.option("--keep", is_flag=True, help="Keep the state (.partial) when done, for more cycles.")
 @OVERWRITE
-@QUIET
+@QUIET_OPTION
 def pretrain(
     name: str | None,
     data: Path,

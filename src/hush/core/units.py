@@ -9,8 +9,11 @@ import numpy as np
 
 from hush.core.image import Array, Image, cast
 
-SMALL, LARGE = 2.0**-10, 2.0**24  # largest value between which nothing is done: to 2^24 float32 holds whole numbers
-HIGH = 256.0  # times its extent that an image may lie off zero: the 16 bits left of float32 are for the image
+SMALLEST, LARGEST = (
+    2.0**-10,
+    2.0**24,
+)  # largest value between which nothing is done: to 2^24 float32 holds whole numbers
+FAR_OFF_ZERO = 256.0  # times its extent that an image may lie off zero: the 16 bits left of float32 are for the image
 STEEPEST = 1000  # exponent of two: beyond it the way back is no number
 
 
@@ -52,9 +55,9 @@ class Units:
         if not known:
             return cls()
         low, high = min(known), max(known)
-        offset = low if min(abs(low), abs(high)) > HIGH * (float(high) - float(low)) > 0 else 0
+        offset = low if min(abs(low), abs(high)) > FAR_OFF_ZERO * (float(high) - float(low)) > 0 else 0
         largest = max(abs(float(low - offset)), abs(float(high - offset)))
-        if not largest or SMALL <= largest <= LARGE:
+        if not largest or SMALLEST <= largest <= LARGEST:
             return cls(offset)
         return cls(offset, float(2.0 ** np.clip(np.frexp(largest)[1], -STEEPEST, STEEPEST)))
 

@@ -14,14 +14,14 @@ from hush.core.image import Array
 
 PEAK = 255.0
 GAMMA = 2.2  # of the scale that files have
-PHOTONS, READ = (50, 30000), 5.0  # in white, and the most electrons of read noise
+PHOTON_RANGE, READ_PHOTONS = (50, 30000), 5.0  # in white, and the most electrons of read noise
 RED, BLUE = (1.4, 2.4), (1.2, 2.2)  # white balance: times green
 QUALITY = (70, 99)  # of the compression
 FINER = 2.5  # times its detail that a camera's pixels may be
 SMALLER = 0.4  # share of the photographs that were made smaller afterwards
-LUMA, CHROMA = 1.2, 3.0  # pixels over which brightness and colours may be smoothed
-SHARP = 0.8  # of what a pixel's surroundings lack that may be added
-LEAST = 1 / PEAK  # level of a photograph's noise for a loss
+LUMA_BLUR, CHROMA = 1.2, 3.0  # pixels over which brightness and colours may be smoothed
+SHARPENING = 0.8  # of what a pixel's surroundings lack that may be added
+ONE_LEVEL = 1 / PEAK  # level of a photograph's noise for a loss
 
 
 def photograph(clean: Array, rng: np.random.Generator, photons: float | None = None) -> tuple[Array, Array, Array]:
@@ -52,11 +52,11 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
     scene = np.clip(np.asarray(clean, np.float32) + np.float32(0.5), 0, 1)
     smaller, finer = rng.random() < SMALLER, rng.uniform(1, FINER)
     scene = scene if smaller else _finer(scene, finer)
-    count = np.exp(rng.uniform(*np.log(PHOTONS))) if photons is None else photons
-    read = rng.uniform(0, READ)
+    count = np.exp(rng.uniform(*np.log(PHOTON_RANGE))) if photons is None else photons
+    read = rng.uniform(0, READ_PHOTONS)
     balance = np.array([rng.uniform(*RED), 1.0, rng.uniform(*BLUE)], np.float32).reshape(3, 1, 1)
-    smooth = [rng.uniform(0, most) * (rng.random() < 0.6) for most in (LUMA, CHROMA)]
-    share, sharp = rng.uniform(0.5, 1), rng.uniform(0, SHARP) * (rng.random() < 0.5)
+    smooth = [rng.uniform(0, most) * (rng.random() < 0.6) for most in (LUMA_BLUR, CHROMA)]
+    share, sharp = rng.uniform(0.5, 1), rng.uniform(0, SHARPENING) * (rng.random() < 0.5)
     light = scene**GAMMA / balance
     noise = np.float32(read) * rng.standard_normal(light.shape, np.float32)
     counts = (rng.poisson(light * count).astype(np.float32) + noise) / np.float32(count)
@@ -65,7 +65,7 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
         _compressed(_finished(_developed(one, balance, not smaller), smooth, share, sharp), quality, subsampling)
         for one in (counts, light)
     )
-    return noisy, target, np.maximum((noisy - target).std((1, 2), keepdims=True), LEAST)
+    return noisy, target, np.maximum((noisy - target).std((1, 2), keepdims=True), ONE_LEVEL)
 
 
 def _finer(scene: Array, times: float) -> Array:

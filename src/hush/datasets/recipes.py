@@ -19,7 +19,7 @@ from hush.core.metrics import ssim
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
 from hush.noise import parse
 
-MADE = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
+SIMULATED = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iter
     if data.get("generate"):
         first = data.get("first", 0)
         for seed in range(first, first + data.get("count", 4))[: limits.get("images")]:
-            yield f"{data['generate']}-{seed}", MADE[data["generate"]](seed=seed), None
+            yield f"{data['generate']}-{seed}", SIMULATED[data["generate"]](seed=seed), None
         return
     paths = sorted(folder.glob(data["files"]))
     partners = sorted(folder.glob(data["reference"])) if "reference" in data else paths

@@ -128,8 +128,8 @@ def add_noise(
 
 
 Array = NDArray[np.float64]
-LEAST = 32  # pixels a side
-FULL = 240.0  # what the brightest come close to
+SMALLEST_SCENE = 32  # pixels a side
+FULL_SCALE = 240.0  # what the brightest come close to
 
 
 def fluorescence(size: int = 512, seed: int = 0) -> NDArray[np.float32]:
@@ -154,8 +154,8 @@ def fluorescence(size: int = 512, seed: int = 0) -> NDArray[np.float32]:
     >>> picture.shape, bool(picture.min() >= 1)
     ((64, 64), True)
     """
-    if size < LEAST:
-        raise HushError(f"a micrograph of size {size} holds no structure: give {LEAST} or more")
+    if size < SMALLEST_SCENE:
+        raise HushError(f"a micrograph of size {size} holds no structure: give {SMALLEST_SCENE} or more")
     rng = np.random.default_rng(seed)
     kinds: list[Callable[[], Array]] = [
         lambda: _threads(size, rng.uniform(3e-4, 3e-3), rng.uniform(60, 300), rng.uniform(0.02, 0.15), rng),  # fibres
@@ -174,7 +174,7 @@ def fluorescence(size: int = 512, seed: int = 0) -> NDArray[np.float32]:
         picture += rng.lognormal(0, 0.7) * made / max(float(np.percentile(made, 99)), 1e-9)
     picture = ndimage.gaussian_filter(picture, rng.uniform(0.4, 1.2))
     picture *= rng.uniform(0.3, 1.2) / max(float(np.percentile(picture, 99.7)), 1e-9)
-    made = FULL * np.tanh(picture) + rng.uniform(1, 12)  # a few bright spots leave the others light enough
+    made = FULL_SCALE * np.tanh(picture) + rng.uniform(1, 12)  # a few bright spots leave the others light enough
     return np.asarray(made, np.float32)
 
 

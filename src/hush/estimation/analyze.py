@@ -22,10 +22,10 @@ from hush.noise import Noise, NoiseModel, _whole
 from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.noise.speckle import Speckle
 
-PLANES = 8  # of a channel that are looked at
-WINDOW = 1024  # side of the windows that are looked at in a larger plane, four of them
-PHOTONS = ("poisson", "poisson_gaussian")
-WRONG = 2.0  # factor between the variance that was given and the one found, from which on there is a doubt
+PLANES_LOOKED_AT = 8  # of a channel that are looked at
+WINDOW_SIDE = 1024  # side of the windows that are looked at in a larger plane, four of them
+PHOTON_KINDS = ("poisson", "poisson_gaussian")
+WRONG_FACTOR = 2.0  # factor between the variance that was given and the one found, from which on there is a doubt
 
 
 def analyze(
@@ -93,9 +93,13 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
     frames = image.sizes.get("T", 1) > 1 and image.sizes.get("Z", 1) == 1
     stacks = []
     for views in groups.values():
-        if len(views) > PLANES:
-            start = (len(views) - PLANES) // 2 if frames else 0
-            at = range(start, start + PLANES) if frames else np.linspace(0, len(views) - 1, PLANES).astype(int)
+        if len(views) > PLANES_LOOKED_AT:
+            start = (len(views) - PLANES_LOOKED_AT) // 2 if frames else 0
+            at = (
+                range(start, start + PLANES_LOOKED_AT)
+                if frames
+                else np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int)
+            )
             views = [views[i] for i in at]
         stacks.append(([part for view in views for part in _windows(view)], frames))
         if frames and len(views) * 4 == len(stacks[-1][0]):  # all frames of a window in a row
@@ -105,10 +109,10 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
 
 
 def _windows(view: Array) -> list[Array]:
-    if max(view.shape) <= 2 * WINDOW:
+    if max(view.shape) <= 2 * WINDOW_SIDE:
         return [view]
-    tops, lefts = ([size // 4 * k - min(size // 4, WINDOW // 2) for k in (1, 3)] for size in view.shape)
-    return [view[y : y + WINDOW, x : x + WINDOW] for y in tops for x in lefts]
+    tops, lefts = ([size // 4 * k - min(size // 4, WINDOW_SIDE // 2) for k in (1, 3)] for size in view.shape)
+    return [view[y : y + WINDOW_SIDE, x : x + WINDOW_SIDE] for y in tops for x in lefts]
 
 
 def _found(parts: list[Array], frames: bool) -> ChannelNoise:
@@ -166,13 +170,13 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
     extent = float(np.ptp(np.percentile(values, [0.5, 99.5])))
     one = levels.find(pairs, points, line, (low, high), step, extent, unit)
     light = low_count.above_dark(repaired if odd else planes, step, low is not None, one.shared, high)
-    if light is not None and one.kind not in PHOTONS:  # but for a few pixels all is dark
+    if light is not None and one.kind not in PHOTON_KINDS:  # but for a few pixels all is dark
         return _few(light, points, line, high, step, one.lags, one.white)
     light = light if one.white else None
     if light is not None:
         one = dataclasses.replace(one, kind=light.kind, a=light.line[0], b=light.line[1])
     points, line, level = one.points, one.line, float(np.sqrt(max(one.line.level, 0)))
-    if one.kind in PHOTONS and light is None:
+    if one.kind in PHOTON_KINDS and light is None:
         a, b = _above(one.a, one.b, points, line)
         one = dataclasses.replace(one, a=a, b=b)
     model = PoissonGaussian.from_line(one.a, one.b) if one.a > 0 else None
@@ -380,7 +384,7 @@ def _doubt(found: ChannelNoise, model: NoiseModel) -> Finding | None:
     seen = np.maximum(found.a * ends + found.b, little)
     factors = np.maximum(said, little) / seen
     worst = int(np.argmax(np.abs(np.log(factors))))
-    if 1 / WRONG < factors[worst] < WRONG:
+    if 1 / WRONG_FACTOR < factors[worst] < WRONG_FACTOR:
         return None
     sentence = (
         f"{model} was given, but at brightness {ends[worst]:.4g} the noise found has the variance {seen[worst]:.4g}, "

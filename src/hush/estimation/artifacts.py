@@ -15,12 +15,15 @@ RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
 PARTS = 4  # of a row or column, which share its offset
-SURE, WHOLE = 5.0, 0.7  # standard errors, and share of what varies between rows, from which on it is their offset
+SURE_STRIPES, WHOLE = (
+    5.0,
+    0.7,
+)  # standard errors, and share of what varies between rows, from which on it is their offset
 REPEATED = 0.3  # of what rows share, what comes again some rows on; by chance it is 3 / sqrt(rows) more
 FAINT = 0.1  # of the noise: fainter offsets are none
 FRAME = 0.95  # of a row or column of the border that is of one value
-STEPS = 4  # between values: impulses are not fainter
-FEW = 1e-4  # share of impulses below which they are not worth a word
+IMPULSE_STEPS = 4  # between values: impulses are not fainter
+FEW_REPAIRED = 1e-4  # share of impulses below which they are not worth a word
 ANYHOW = 0.17  # of impulses, which may be anywhere, what lies in the quieter half of an image; of details hardly any do
 
 
@@ -97,7 +100,7 @@ def without_impulses(
         repaired.append(np.where(hit, middle, plane))
     hits = sum(int(hit.sum()) for hit in found)
     fraction = hits / sum(hit.size for hit in found)
-    if fraction < FEW:
+    if fraction < FEW_REPAIRED:
         return list(planes), 0.0, ()
     levels, counts = np.unique(np.concatenate(odd), return_counts=True)
     common = levels[counts > 0.1 * hits]
@@ -141,14 +144,14 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
         same = _within_frame(values == end)
         odd = same & (size > 4 * limit)
-        if odd.mean() < max(FEW, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
+        if odd.mean() < max(FEW_REPAIRED, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
             continue
         # a pixel is lost wherever it is; where a colour is hardly there it is cut off at zero among small values
         hit = same & (size > limit)
         if np.quantile(size[hit], 0.8) > ANYWHERE * np.quantile(np.abs(middle - end), 0.8):
             telling = step is None and odd.sum() > 0.3 * same.sum()
             found |= same if telling else hit
-    suspects = ~found & (size > np.maximum(8 * limit, STEPS * (step or 0)))
+    suspects = ~found & (size > np.maximum(8 * limit, IMPULSE_STEPS * (step or 0)))
     if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
         busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
         found |= suspects & (busy < 0.35 * size)
@@ -168,7 +171,7 @@ def _within_frame(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _suspicious(values: Floats) -> set[float]:
     """Values at which pixels may be stuck: the ends, zero, and what repeats where nothing else does."""
     levels, counts = np.unique(values, return_counts=True)
-    often = levels[counts > max(8, 20 * np.median(counts), FEW * values.size)]
+    often = levels[counts > max(8, 20 * np.median(counts), FEW_REPAIRED * values.size)]
     return {float(levels[0]), float(levels[-1]), 0.0} | (set(map(float, often)) if len(often) <= 4 else set())
 
 
@@ -210,7 +213,10 @@ def stripes(plane: Floats, sigma: float) -> dict[str, float]:
         # the offset of a row is the same all along it, what is in the picture is not, unless it is periodic: then it
         # comes again some rows on, and the offset of a row tells nothing of any other
         again = REPEATED + 3 / np.sqrt(parts.shape[1])
-        if shared > max(SURE * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2) and repeated(parts) < again * shared:
+        if (
+            shared > max(SURE_STRIPES * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2)
+            and repeated(parts) < again * shared
+        ):
             found[name] = float(np.sqrt(shared / 1.5))
     return found
 

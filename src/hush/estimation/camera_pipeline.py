@@ -7,8 +7,8 @@ import numpy as np
 from hush.core.color import opponent
 from hush.core.image import Array
 
-BLOCK = 16  # side of the blocks in which a picture is looked at
-OWN = (0.5, 1.2)  # what is finest in colours over that in brightness, where noise is of each colour by itself
+JPEG_BLOCKS = 16  # side of the blocks in which a picture is looked at
+OWN_NOISE = (0.5, 1.2)  # what is finest in colours over that in brightness, where noise is of each colour by itself
 
 
 def eight_bits(values: Array) -> bool:
@@ -27,7 +27,7 @@ def of_a_camera(values: Array) -> bool:
     planes = opponent(values)
     fine = np.diff(np.diff(planes, axis=1), axis=2)
     luma, *chroma = (np.quantile(_blocks(plane**2), 0.25) for plane in fine)
-    return not OWN[0] ** 2 * luma <= max(chroma) <= OWN[1] ** 2 * luma
+    return not OWN_NOISE[0] ** 2 * luma <= max(chroma) <= OWN_NOISE[1] ** 2 * luma
 
 
 def everywhere(away: Array) -> float:
@@ -41,8 +41,10 @@ def everywhere(away: Array) -> float:
 
 def _blocks(square: Array) -> Array:
     """Means of (Y, X) over blocks; of a picture that is smaller than one, its mean."""
-    high, wide = (size // BLOCK for size in square.shape)
+    high, wide = (size // JPEG_BLOCKS for size in square.shape)
     if not high * wide:
         return square.mean()
-    means: Array = square[: high * BLOCK, : wide * BLOCK].reshape(high, BLOCK, wide, BLOCK).mean((1, 3))
+    means: Array = (
+        square[: high * JPEG_BLOCKS, : wide * JPEG_BLOCKS].reshape(high, JPEG_BLOCKS, wide, JPEG_BLOCKS).mean((1, 3))
+    )
     return means

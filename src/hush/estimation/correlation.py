@@ -20,12 +20,12 @@ from scipy import ndimage, special
 
 from hush.core.image import Array
 from hush.estimation import flat_blocks
-from hush.estimation.flat_blocks import LAGS, SIDE, TINY, Floats
+from hush.estimation.flat_blocks import BLOCK_SIDE, LAGS, TINY, Floats
 from hush.estimation.report import ChannelNoise
 
 PICKED = 0.05  # of the blocks, those with the calmest neighbours
-LEAST = 24  # blocks that are picked
-FEWEST = 200  # blocks of an image: fewer say nothing about how energy falls
+LEAST_SIDE = 24  # blocks that are picked
+FEWEST_PAIRS = 200  # blocks of an image: fewer say nothing about how energy falls
 MEDIAN = 0.45494  # of the square of a normal number
 
 
@@ -77,17 +77,17 @@ def measure(
     """
     energy, calm = _calm(planes, fitted, low, high)
     count = int(np.isfinite(calm).sum())
-    if count < FEWEST:
+    if count < FEWEST_PAIRS:
         return None
     order = np.argsort(calm, kind="stable")[:count]
     total = energy[order, 1:].sum(1)
-    few, some = max(LEAST, int(0.4 * PICKED * count)), max(LEAST, int(PICKED * count))
+    few, some = max(LEAST_SIDE, int(0.4 * PICKED * count)), max(LEAST_SIDE, int(PICKED * count))
     first, middle, later = (float(np.median(part)) for part in (total[:few], total[:some], total[some : 2 * some]))
     least, most = np.quantile(total[:some], [0.1, 0.9])
     if min(first, middle, least) <= 0:
         return None
     # the median takes no notice of a few blocks that have an edge in spite of their neighbours
-    spectrum = np.median(energy[order[:some]], 0).astype(float).reshape(SIDE, SIDE) / MEDIAN + TINY
+    spectrum = np.median(energy[order[:some]], 0).astype(float).reshape(BLOCK_SIDE, BLOCK_SIDE) / MEDIAN + TINY
     spectrum[0, 0] = 0
     freedom = spectrum.sum() ** 2 / (spectrum**2).sum()
     lowest, tenth, half, ninth = special.gammaincinv(freedom / 2, [0.01, 0.1, 0.5, 0.9])
@@ -106,14 +106,14 @@ def _calm(
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Energies of all blocks in units of the line, and how much energy their neighbours have."""
     step = flat_blocks.stride(planes)
-    away = -(-SIDE // step)  # the nearest blocks that share no pixel
-    energies, calms = [np.zeros((0, SIDE * SIDE), np.float32)], [np.zeros(0)]
+    away = -(-BLOCK_SIDE // step)  # the nearest blocks that share no pixel
+    energies, calms = [np.zeros((0, BLOCK_SIDE * BLOCK_SIDE), np.float32)], [np.zeros(0)]
     for plane in planes:
-        if min(plane[1].shape) < SIDE:
+        if min(plane[1].shape) < BLOCK_SIDE:
             continue
         means, energy, usable = flat_blocks.transform([plane], low, high, step)
         energy /= np.maximum(fitted.a * means + fitted.b, 0.05 * fitted.level)[:, None]
-        shape = [(size - SIDE) // step + 1 for size in plane[1].shape]
+        shape = [(size - BLOCK_SIDE) // step + 1 for size in plane[1].shape]
         total = np.pad(np.where(usable, energy[:, 1:].sum(1), np.inf).reshape(shape), away, constant_values=np.inf)
         beside = [
             total[away + y : away + y + shape[0], away + x : away + x + shape[1]]
@@ -134,16 +134,16 @@ def _mean(spectrum: Floats) -> float:
 def _lags(spectrum: Floats) -> dict[tuple[int, int], float]:
     """Correlation between neighbours: the cosine transform of the spectrum, whose ends count half."""
     whole = np.pad(spectrum, (0, 1), mode="edge")
-    half = np.ones(SIDE + 1)
+    half = np.ones(BLOCK_SIDE + 1)
     half[[0, -1]] = 0.5
-    waves = [half * np.cos(np.pi * np.arange(SIDE + 1) * lag / SIDE) for lag in range(3)]
+    waves = [half * np.cos(np.pi * np.arange(BLOCK_SIDE + 1) * lag / BLOCK_SIDE) for lag in range(3)]
     values = {(y, x): float(waves[y] @ whole @ waves[x]) for y, x in LAGS}
     return {lag: value / values[0, 0] for lag, value in values.items()}
 
 
 MOST_SHARED = 0.9  # correlation of neighbours
 PROBE = 0x5EED  # no image whose noise was drawn with the same seed holds the same numbers: that would tell a lie
-LENGTHS, REACH = np.linspace(0.15, 2.5, 200), 12  # pixels; up to a correlation of .96
+LENGTHS, LAG_REACH = np.linspace(0.15, 2.5, 200), 12  # pixels; up to a correlation of .96
 
 
 def lags_of(noises: Sequence[ChannelNoise]) -> Array:
@@ -180,7 +180,7 @@ def like(shape: tuple[int, ...], lags: Array, seed: int) -> Array:
 @cache
 def _correlations() -> Array:
     """The correlation of neighbours in white noise that is smoothed by Gaussians of LENGTHS."""
-    spike = np.zeros(2 * REACH + 1)
-    spike[REACH] = 1
+    spike = np.zeros(2 * LAG_REACH + 1)
+    spike[LAG_REACH] = 1
     kernels = [ndimage.gaussian_filter1d(spike, length) for length in LENGTHS]
     return np.array([float((one[1:] * one[:-1]).sum() / (one**2).sum()) for one in kernels])

@@ -20,17 +20,19 @@ from numpy.typing import NDArray
 Array = Any
 Floats = NDArray[np.floating[Any]]
 
-SIDE = 8
-MOST = 1 << 16  # blocks that are looked at: under half a second
+BLOCK_SIDE = 8
+MOST_BLOCKS = 1 << 16  # blocks that are looked at: under half a second
 FLATTEST = 0.04  # of the blocks of one brightness, when none is truly flat
-FLAT = 1.2  # low frequencies of flat blocks, in units of the noise's variance
+FLAT_FACTOR = 1.2  # low frequencies of flat blocks, in units of the noise's variance
 BINS = 24  # brightnesses
-FEWEST = 45  # blocks of one
-BRIGHT = 0.3  # weight of brightness against number where blocks are split by it; more finds noise in textures
+FEWEST_BLOCKS = 45  # blocks of one
+BRIGHTNESS_WEIGHT = (
+    0.3  # weight of brightness against number where blocks are split by it; more finds noise in textures
+)
 SAME = 0.005  # of the range of brightness, below which two are one
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
-SLOW = 5  # frequencies below u + v = 5 are not used for it
-LITTLE, DIAGONAL = 0.03, 0.015  # correlation that counts, and what diagonals have by chance
+SLOWEST = 5  # frequencies below u + v = 5 are not used for it
+LITTLE_SHARED, DIAGONAL = 0.03, 0.015  # correlation that counts, and what diagonals have by chance
 TINY = 1e-100  # against division by zero; its square, too, is a number
 LINE_ERROR = 0.012  # of variance, systematic, added to the spread of the points
 
@@ -53,17 +55,17 @@ class Basis:
 @cache
 def basis() -> Basis:
     """Return the transform and which of its frequencies serve for what."""
-    k, i = np.mgrid[:SIDE, :SIDE]
-    rows = np.cos(np.pi * (2 * i + 1) * k / (2 * SIDE)) * np.sqrt(2 / SIDE)
+    k, i = np.mgrid[:BLOCK_SIDE, :BLOCK_SIDE]
+    rows = np.cos(np.pi * (2 * i + 1) * k / (2 * BLOCK_SIDE)) * np.sqrt(2 / BLOCK_SIDE)
     rows[0] /= np.sqrt(2)
     order = (k + i).ravel()
     high = (order >= 7) & (k.ravel() > 0) & (i.ravel() > 0)
-    shifted = [(rows[:, : SIDE - lag] * rows[:, lag:]).sum(1) for lag in range(3)]
+    shifted = [(rows[:, : BLOCK_SIDE - lag] * rows[:, lag:]).sum(1) for lag in range(3)]
     columns = [
         (2 if (y > 0) != (x > 0) else 4 if y and x else 1) * np.outer(shifted[y], shifted[x]).ravel() for y, x in LAGS
     ]
     matrix = np.kron(rows, rows).astype(np.float32)
-    return Basis(matrix, (order >= 1) & (order < SLOW), high, order >= SLOW, np.stack(columns, 1))
+    return Basis(matrix, (order >= 1) & (order < SLOWEST), high, order >= SLOWEST, np.stack(columns, 1))
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Points:
     @property
     def share(self) -> Floats:
         """Weight of each point: a background of one value is one, not the ten that noise makes of its brightness."""
-        same = np.sqrt(np.maximum(self.variance, 0)) / SIDE  # what its blocks' means differ by
+        same = np.sqrt(np.maximum(self.variance, 0)) / BLOCK_SIDE  # what its blocks' means differ by
         same = same + SAME * np.ptp(self.mean)
         return np.asarray(1 / (np.abs(self.mean - self.mean[:, None]) <= same[:, None]).sum(1))
 
@@ -120,14 +122,14 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     this = basis()
     slow, fast = energies[:, this.low].mean(1), energies[:, this.high].mean(1)
     order = use[np.argsort(means[use], kind="stable")]
-    count = int(np.clip(len(order) // FEWEST, 1, BINS))
+    count = int(np.clip(len(order) // FEWEST_BLOCKS, 1, BINS))
     rows, chosen, bins, flat = [], [], [], 0
     for number, part in enumerate(_split(order, means[order], count)):
         picked, variance = _flattest(part, slow, fast)
         rows.append((means[picked].mean(), variance, len(picked)))
         chosen.append(picked)
         bins.append(np.full(len(picked), number))
-        flat += int((slow[part] <= FLAT * variance).sum())
+        flat += int((slow[part] <= FLAT_FACTOR * variance).sum())
     table, kept = np.array(rows, np.float64), np.concatenate(chosen)
     mean, variance, counts = table.T
     return Points(mean, variance, counts, means[kept], energies[kept], np.concatenate(bins), flat / len(use))
@@ -136,11 +138,11 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
 def _split(order: NDArray[np.intp], bright: Floats, count: int) -> list[NDArray[np.intp]]:
     """Split blocks, sorted by brightness, evenly by number and by brightness: few bright cells are seen as well."""
     above = np.asarray(bright - bright[0], np.float64)
-    place = np.arange(len(order)) / len(order) + BRIGHT * above / max(above[-1], TINY)
+    place = np.arange(len(order)) / len(order) + BRIGHTNESS_WEIGHT * above / max(above[-1], TINY)
     parts: list[NDArray[np.intp]] = []
     begin = 0
     for end in np.searchsorted(place, np.linspace(0, place[-1], count + 1)[1:-1]):
-        if min(end - begin, len(order) - end) >= FEWEST:
+        if min(end - begin, len(order) - end) >= FEWEST_BLOCKS:
             parts.append(order[begin:end])
             begin = end
     return [*parts, order[begin:]]
@@ -148,7 +150,7 @@ def _split(order: NDArray[np.intp], bright: Floats, count: int) -> list[NDArray[
 
 def stride(planes: Sequence[tuple[Floats, Floats]]) -> int:
     """Return the distance between blocks: small images give all they have, large ones no more than takes a moment."""
-    return max(4, int(np.ceil(np.sqrt(sum(one.size for one, _ in planes) / MOST))))
+    return max(4, int(np.ceil(np.sqrt(sum(one.size for one, _ in planes) / MOST_BLOCKS))))
 
 
 def transform(
@@ -157,7 +159,7 @@ def transform(
     """Return mean, squared DCT coefficients and usability (known, not clipped) of blocks `step` pixels apart."""
     means, energies, usable = [], [], []
     for bright, noisy in planes:
-        if min(noisy.shape) < SIDE:
+        if min(noisy.shape) < BLOCK_SIDE:
             continue
         blocks = _cut(noisy, step)
         dull = blocks if bright is noisy else _cut(bright, step)
@@ -175,8 +177,8 @@ def transform(
 
 
 def _cut(plane: Floats, step: int) -> Floats:
-    windows = np.lib.stride_tricks.sliding_window_view(plane, (SIDE, SIDE))[::step, ::step]
-    return np.ascontiguousarray(windows, np.float32).reshape(-1, SIDE * SIDE)
+    windows = np.lib.stride_tricks.sliding_window_view(plane, (BLOCK_SIDE, BLOCK_SIDE))[::step, ::step]
+    return np.ascontiguousarray(windows, np.float32).reshape(-1, BLOCK_SIDE * BLOCK_SIDE)
 
 
 def _flattest(part: NDArray[np.intp], slow: Floats, fast: Floats) -> tuple[NDArray[np.intp], float]:
@@ -190,7 +192,7 @@ def _flattest(part: NDArray[np.intp], slow: Floats, fast: Floats) -> tuple[NDArr
         variance = float(np.median(values))
         for _ in range(3):
             variance = float(values[values <= variance * (1 + 3 * spread)].mean())
-        picked = order[: max(least, int(np.searchsorted(slow[order], FLAT * variance)))]
+        picked = order[: max(least, int(np.searchsorted(slow[order], FLAT_FACTOR * variance)))]
     return picked[fast[picked] <= variance * (1 + 4 * spread)], variance
 
 
@@ -288,8 +290,8 @@ class Spectrum:
         The diagonal then has what the axes have together, or hardly anything is shared along one of them.
         """
         down, across = max(self.lags[1, 0], 0.0), max(self.lags[0, 1], 0.0)
-        alone = min(down, across) < LITTLE or self.lags[1, 1] < DIAGONAL + down * across
-        return (down, across) if self.score > LITTLE and alone else (0.0, 0.0)
+        alone = min(down, across) < LITTLE_SHARED or self.lags[1, 1] < DIAGONAL + down * across
+        return (down, across) if self.score > LITTLE_SHARED and alone else (0.0, 0.0)
 
 
 def spectrum(measured: Points, fitted: Line) -> Spectrum:

@@ -14,20 +14,20 @@ from hush.estimation.flat_blocks import Floats
 from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
 
-CLEAN = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
+INVISIBLE = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
 # detail has more contrast where it is bright, and passes for weak correlated photon noise. Noise follows
 # its line: in micrographs the slope is more than 6 of its errors, in three of four clean development photographs 2 to 6
-SEEN, RISES, FLAT = 2.5, (2.0, 6.0), 0.02  # times CLEAN; slope in errors; share that is flat
+WEAK, RISES, BUSY_FLAT = 2.5, (2.0, 6.0), 0.02  # times INVISIBLE; slope in errors; share that is flat
 TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
 RICIAN_ERROR = 0.009  # share of sigma that texture and the choice of bright blocks add or take, in simulated images
 TEXTURED = 0.28  # score beyond which it is texture, unless all frequencies say that it is noise
-STRONG = 0.25  # score beyond which high frequencies do not tell the level; white noise on texture reaches .26
+STRONGLY_SHARED = 0.25  # score beyond which high frequencies do not tell the level; white noise on texture reaches .26
 # slope, scatter and floor (see _shared) up to which it is noise and not texture that all frequencies hold: where noise
 # was found, where none was, and where none was but there is more of it than even texture spreads evenly. Of 60 clean
 # development images the last two call none noisy, and the first five
 LIKELY, CERTAIN, PLAIN = (1.6, 1.5, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
-MUCH = 0.04  # of the extent
+MUCH_NOISE = 0.04  # of the extent
 # level below which noise is not told from the texture around it: of development images with sigma 1 or 2 of 255 those
 # in which correlated noise was found lost up to 14 dB; with 5 most gain
 BUSY = 0.024
@@ -35,8 +35,10 @@ ODD = 0.7  # of the logarithm of variance that a point may be off a curve: textu
 # of a line's residuals: 2 of 100 development images with photons and the offset of a camera give less, and of speckle
 # three in four. Photons are the more common, and taken for speckle lose .2 dB; the other way round .7
 SQUARED = 0.85
-TRIED = np.linspace(0.05, 0.95, 19)  # quantiles of variance over squared brightness, one of which is the speckle's
-BELOW, ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
+SPECKLE_QUANTILES = np.linspace(
+    0.05, 0.95, 19
+)  # quantiles of variance over squared brightness, one of which is the speckle's
+LEVEL_BELOW, LEVEL_ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,7 @@ def find(
         both = sigma * (1 - error), sigma * (1 + error)
     first = Level(kind, a, b, sigma, *scaled, both, white, spectrum.lags, shared=spectrum.shared)
     found: Level | None = first
-    if spectrum.score > STRONG or kind == "none":
+    if spectrum.score > STRONGLY_SHARED or kind == "none":
         found = _shared_level(pairs, points, line, cut, step, extent, first)
     if found is None and (kind == "none" or spectrum.score <= TEXTURED):
         found = first
@@ -137,14 +139,14 @@ def find(
             least = unit * found.ends[0]
             return _nothing(found, _texture("white", least, f"gaussian:sigma={least:.2g}"))
     # correlated noise may be texture: none, unless some can surely be seen
-    seen = found.white or found.kind == "none" or found.ends[0] >= CLEAN * extent
+    seen = found.white or found.kind == "none" or found.ends[0] >= INVISIBLE * extent
     return found if seen else _nothing(found)
 
 
 def _busy(found: Level, extent: float) -> bool:
     """Whether hardly anything is flat, and correlated noise is weak."""
-    weak = CLEAN * extent <= found.ends[0] < SEEN * CLEAN * extent
-    return weak and found.points.flat < FLAT and not found.white
+    weak = INVISIBLE * extent <= found.ends[0] < WEAK * INVISIBLE * extent
+    return weak and found.points.flat < BUSY_FLAT and not found.white
 
 
 def _rises(found: Level) -> bool:
@@ -176,7 +178,7 @@ def _shared_level(
     first: Level,
 ) -> Level | None:
     """Find the level of spatially correlated noise; None where it cannot be told from texture."""
-    lost, clean = step**2 / 12 if step else 0.0, CLEAN * extent
+    lost, clean = step**2 / 12 if step else 0.0, INVISIBLE * extent
     unit = max(line.level, lost, clean**2)
     if not unit > 0:
         return first
@@ -193,20 +195,20 @@ def _shared_level(
     points, line = _scaled(points, line, shared.ratio - lost / line.level)
     level = float(np.sqrt(max(line.level, 0.0)))
     least = 1.5 * clean if first.kind == "none" else float(np.sqrt(max(first.line.level, 0.0)))
-    limits = LIKELY if first.kind != "none" else PLAIN if level > MUCH * extent else CERTAIN
+    limits = LIKELY if first.kind != "none" else PLAIN if level > MUCH_NOISE * extent else CERTAIN
     if shared.oddity(*limits) > 1:
         return None
     if level < least:
-        return dataclasses.replace(first, ends=(first.ends[0], max(first.ends[1], ABOVE * level)))
+        return dataclasses.replace(first, ends=(first.ends[0], max(first.ends[1], LEVEL_ABOVE * level)))
     kind, a, b, sigma = _kind(points, line, extent, step)
-    return Level(kind, a, b, sigma, points, line, (level / BELOW, level * ABOVE), False, shared.lags)
+    return Level(kind, a, b, sigma, points, line, (level / LEVEL_BELOW, level * LEVEL_ABOVE), False, shared.lags)
 
 
 def _kind(
     points: flat_blocks.Points, line: flat_blocks.Line, extent: float, step: float | None
 ) -> tuple[str, float, float, float]:
     """Choose the kind: (kind, a, b, sigma)."""
-    level, least = float(np.sqrt(max(line.level, 0))), max(0.5 * (step or 0), CLEAN * extent)
+    level, least = float(np.sqrt(max(line.level, 0))), max(0.5 * (step or 0), INVISIBLE * extent)
     if level < least:
         return "none", 0.0, max(line.level, 0.0), level
     trusted = points.mean[line.weights > 0.3] if (line.weights > 0.3).sum() > 2 else points.mean
@@ -269,7 +271,7 @@ def speckle_of(points: flat_blocks.Points, line: flat_blocks.Line) -> Speckle | 
     mean, variance = points.mean, np.maximum(points.variance, 1e-6 * line.level)
     if len(mean) < 6 or mean.min() <= 0 or mean.max() < 2 * mean.min() or line.b >= 0:
         return None
-    square = [level * mean**2 for level in np.quantile(variance / mean**2, TRIED)]
+    square = [level * mean**2 for level in np.quantile(variance / mean**2, SPECKLE_QUANTILES)]
     straight = np.maximum(line.a * mean + line.b, 1e-3 * variance)
     away, *others = (
         np.sqrt(points.share @ np.log(variance / curve).clip(-ODD, ODD) ** 2) for curve in (straight, *square)

@@ -12,22 +12,35 @@ from scipy import ndimage
 
 Floats = NDArray[np.floating[Any]]
 
-FEW, COUNTS = 3.0, 3  # photons a pixel in the mean, and values, of an image that may hold nothing but photons
-EXACT, KNOWN, FULL = 0.01, 0.08, 0.12  # share that the gain may be off: counted, else, where pixels are saturated
+FEW_PHOTONS, COUNTS = 3.0, 3  # photons a pixel in the mean, and values, of an image that may hold nothing but photons
+COUNTED_ERROR, USUAL_ERROR, SATURATED_ERROR = (
+    0.01,
+    0.08,
+    0.12,
+)  # share that the gain may be off: counted, else, where pixels are saturated
 AWAY = [(0, 2), (2, 0), (1, 2), (2, 1), (2, 2), (0, 3), (3, 0), (1, 3), (3, 1)]  # pixels that tell each other's chance
 EVEN_PAIRS, CHANCE = 0.3, 6.0  # share, and deviations of chance, that these may differ by: lines and patterns do more
 SQUARES, DENSER = 4.0, 4.0  # lit pixels in squares that are compared, and errors of their dispersion that are no chance
 LIKE = (0.9, 1.12)  # power of what is finest, in units of theirs: development images have .98 to 1.03, clean ones 0.3
-MEAN = 10.0  # photons a pixel in the mean, beyond which flat blocks know as much
-SEEN, SIDES = 100.0, (9, 65)  # photons by which a pixel's brightness is known, and the sides of squares that hold them
-OCTAVES, RANGE = 8, (2, 3)  # of brightness that are looked at, and that must hold light; more where it may be cut off
-LEAST, COUNTED = 0.03, 500.0  # share of all light, and photons, of an octave that tells something
-READ = 0.5  # and photon noise, in units of the variance without light
-EVEN, ALIKE = 1.4, 2.0  # what octaves, and distances, may differ by where all is photons
+MANY_PHOTONS = 10.0  # photons a pixel in the mean, beyond which flat blocks know as much
+SEEN_PHOTONS, SQUARE_SIDES = (
+    100.0,
+    (9, 65),
+)  # photons by which a pixel's brightness is known, and the sides of squares that hold them
+OCTAVES, OCTAVE_RANGE = (
+    8,
+    (2, 3),
+)  # of brightness that are looked at, and that must hold light; more where it may be cut off
+LEAST_LIGHT, OCTAVE_PHOTONS = 0.03, 500.0  # share of all light, and photons, of an octave that tells something
+READ_SHARE = 0.5  # and photon noise, in units of the variance without light
+EVEN_OCTAVES, ALIKE = 1.4, 2.0  # what octaves, and distances, may differ by where all is photons
 GROWTH = 11.0  # of what is finest in structure from a distance of one to two: clean development images have 10 to 13
-SQUARE, DARKEST = 12, 0.02  # pixels a side of squares in which dark is looked for, and share of them that is dark
-DARK = 1.5  # photons a pixel, whose variance the dark may have: in brighter squares may be texture
-TURNS, FAR = 10, 3.0  # in which pixels without light are told from those with, and deviations that they stay within
+DARK_SQUARE, DARKEST = 12, 0.02  # pixels a side of squares in which dark is looked for, and share of them that is dark
+DARK_PHOTONS = 1.5  # photons a pixel, whose variance the dark may have: in brighter squares may be texture
+DARK_TURNS, FAR_FROM_DARK = (
+    10,
+    3.0,
+)  # in which pixels without light are told from those with, and deviations that they stay within
 APART = 0.25  # of what a photon counts, a pixel's deviation without light, up to which the two can be told apart
 AGREE = (0.7, 1.4)  # what the variance in the dark may be, of what the pixels without light, and the others, explain
 
@@ -51,7 +64,7 @@ class Photons:
     gain: float
     offset: float
     sigma: float
-    error: float = KNOWN
+    error: float = USUAL_ERROR
     binary: bool = field(default=False, repr=False)
 
     @property
@@ -96,7 +109,7 @@ def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
     >>> counted([np.eye(99) + np.eye(99)[::-1]], 1.0)
     """
     values = np.concatenate([plane[np.isfinite(plane)] for plane in planes])
-    if not step or values.min() != 0 or values.mean() > FEW * step:
+    if not step or values.min() != 0 or values.mean() > FEW_PHOTONS * step:
         return None
     binary = len(np.unique(values)) < COUNTS
     square, total = _sums(planes)
@@ -108,7 +121,7 @@ def counted(planes: Sequence[Floats], step: float | None) -> Photons | None:
         wanted -= 4 * step**2 * float(both.mean())
     if not LIKE[0] * wanted < square < LIKE[1] * wanted:
         return None
-    return Photons(step, 0.0, 0.0, EXACT, binary)
+    return Photons(step, 0.0, 0.0, COUNTED_ERROR, binary)
 
 
 def amplified(
@@ -144,8 +157,8 @@ def amplified(
     40.0
     >>> amplified([rng.normal(10 * light, 20).clip(0)], 0.0)
     """
-    gain = _gain(planes, low, 0.0, RANGE[1], shared, high)
-    return None if gain is None else Photons(gain, low, 0.0, KNOWN if high is None else FULL)
+    gain = _gain(planes, low, 0.0, OCTAVE_RANGE[1], shared, high)
+    return None if gain is None else Photons(gain, low, 0.0, USUAL_ERROR if high is None else SATURATED_ERROR)
 
 
 def above_dark(
@@ -185,10 +198,10 @@ def above_dark(
     if not dark.size:
         return None
     middle, power = float(dark.mean()), float(dark.var())
-    gain = _gain(planes, middle, power, RANGE[cut], shared, high)
-    if gain is None or power > DARK * gain**2:
+    gain = _gain(planes, middle, power, OCTAVE_RANGE[cut], shared, high)
+    if gain is None or power > DARK_PHOTONS * gain**2:
         return None
-    rounding, error = step**2 / 12 if step else 0.0, KNOWN if high is None else FULL
+    rounding, error = step**2 / 12 if step else 0.0, USUAL_ERROR if high is None else SATURATED_ERROR
     offset, variance = _without_light(dark, (step or 0) / 2)
     explained = variance + gain * (middle - offset)
     if variance > (APART * gain) ** 2 or not AGREE[0] * power < explained < AGREE[1] * power:
@@ -207,17 +220,17 @@ def _gain(
     """What a photon counts, given mean and variance of a pixel without light; None if that differs with brightness."""
     above = [np.asarray(plane, np.float64) - offset for plane in planes]
     square, total = _sums(above, variance)
-    if not (square > 0 and total > 0) or total > 4 * MEAN * square / total * sum(plane.size for plane in above):
+    if not (square > 0 and total > 0) or total > 4 * MANY_PHOTONS * square / total * sum(plane.size for plane in above):
         return None
     known = [np.nan_to_num(plane) for plane in above]
     # brightness where the light is
-    lit = sum(float((plane * ndimage.uniform_filter(plane, SIDES[0])).sum()) for plane in known) / (total / 4)
+    lit = sum(float((plane * ndimage.uniform_filter(plane, SQUARE_SIDES[0])).sum()) for plane in known) / (total / 4)
     if lit <= 0:
         return None
-    side = int(np.clip(np.sqrt(SEEN * square / total / lit), *SIDES))
+    side = int(np.clip(np.sqrt(SEEN_PHOTONS * square / total / lit), *SQUARE_SIDES))
     around = [ndimage.uniform_filter(plane, side) for plane in known]
     if high is not None:
-        full = [ndimage.maximum_filter(plane >= high - offset, SIDES[0]) for plane in known]
+        full = [ndimage.maximum_filter(plane >= high - offset, SQUARE_SIDES[0]) for plane in known]
         above = [np.where(where, np.nan, plane) for where, plane in zip(full, above, strict=True)]
         around = [np.where(where, 0, plane) for where, plane in zip(full, around, strict=True)]
     top = max(float(each.max()) for each in around)
@@ -231,13 +244,13 @@ def _gain(
                 one += np.bincount(where, np.where(np.isnan(values), 0, what).ravel(), OCTAVES)
     (squares, values, number), (far, far_values, _) = sums
     photon = square / total
-    light = (values > LEAST * total) & (values > 4 * COUNTED * photon)
-    used = light & (photon * values > READ * 4 * variance * number)
+    light = (values > LEAST_LIGHT * total) & (values > 4 * OCTAVE_PHOTONS * photon)
+    used = light & (photon * values > READ_SHARE * 4 * variance * number)
     if used.sum() < octaves:
         return None
     kept = (1 - shared[0]) * (1 - shared[1])  # of the noise, in what is finest
     each, twice = squares[used] / values[used] / kept, far[used] / far_values[used]
-    if each.min() <= 0 or each.max() > EVEN * each.min() or np.median(twice / each) > ALIKE:
+    if each.min() <= 0 or each.max() > EVEN_OCTAVES * each.min() or np.median(twice / each) > ALIKE:
         return None
     one, two = squares[used].sum() / values[used].sum() / kept, far[used].sum() / far_values[used].sum()
     return float(one - (two - one) / (GROWTH - 1))  # less what is structure
@@ -285,9 +298,9 @@ def _darkest(planes: Sequence[Floats]) -> Floats:
     """Every other pixel of the squares in which the others are darkest: chosen by themselves they would be too dark."""
     squares = []
     for plane in planes:
-        high, wide = (size // SQUARE for size in plane.shape)
-        cut = np.asarray(plane[: high * SQUARE, : wide * SQUARE], np.float64)
-        squares.append(cut.reshape(high, SQUARE, wide, SQUARE).swapaxes(1, 2).reshape(-1, SQUARE**2))
+        high, wide = (size // DARK_SQUARE for size in plane.shape)
+        cut = np.asarray(plane[: high * DARK_SQUARE, : wide * DARK_SQUARE], np.float64)
+        squares.append(cut.reshape(high, DARK_SQUARE, wide, DARK_SQUARE).swapaxes(1, 2).reshape(-1, DARK_SQUARE**2))
     whole = np.concatenate(squares)
     whole = whole[np.isfinite(whole).all(1)]
     order = np.argsort(whole[:, ::2].mean(1))
@@ -298,8 +311,8 @@ def _without_light(dark: Floats, least: float) -> tuple[float, float]:
     """Mean and variance of the pixels without light among these: photons only add to a value."""
     middle = float(np.median(dark))
     spread = float(np.sqrt(np.mean((dark[dark <= middle] - middle) ** 2)))
-    for _ in range(TURNS):
-        kept = dark[np.abs(dark - middle) <= FAR * max(spread, least)]
+    for _ in range(DARK_TURNS):
+        kept = dark[np.abs(dark - middle) <= FAR_FROM_DARK * max(spread, least)]
         if not kept.size:
             break
         middle, spread = float(kept.mean()), float(kept.std())

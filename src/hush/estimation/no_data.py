@@ -11,11 +11,11 @@ from scipy import ndimage
 from hush.core.image import Array, Image
 
 SIDE = 7  # of the squares of one value that an area is made of: noise makes none
-SHARE = 0.5  # of the pixels with a value that lie in squares or along lines of it, where it stands for no data
+SHARE_IN_AREAS = 0.5  # of the pixels with a value that lie in squares or along lines of it, where it stands for no data
 HOLES = 1e-3  # of its pixels, single ones of other values in an area: where there are more, pixels were measured
-LEVELS = 16  # values that all others have at least: two-valued pictures are no measurement with a hole
-BEYOND, OTHERS = 0.2, 5  # share of the others on the far side of padding, and values that these have
-SAMPLE = 1 << 20  # pixels whose range and values are looked at
+LEAST_LEVELS = 16  # values that all others have at least: two-valued pictures are no measurement with a hole
+BEYOND, BEYOND_VALUES = 0.2, 5  # share of the others on the far side of padding, and values that these have
+PLANE_SAMPLE = 1 << 20  # pixels whose range and values are looked at
 
 
 def without_no_data(image: Image) -> Image:
@@ -89,7 +89,7 @@ def _areas(values: Array) -> Array | None:
 
 def _some(values: Array, where: Array) -> Array:
     """Sorted values at some of the pixels."""
-    rows = slice(None, None, max(1, values.size // SAMPLE))
+    rows = slice(None, None, max(1, values.size // PLANE_SAMPLE))
     return np.sort(values[rows][where[rows]]).astype(np.float64)
 
 
@@ -98,7 +98,7 @@ def _far(values: Array, known: Array, end: Any) -> Array:
     same = values == end
     nothing = np.zeros(values.shape, bool)
     some = _some(values, known & ~same)
-    if same.sum() < SIDE**2 or some.size < SIDE**2 or len(np.unique(some)) < LEVELS:
+    if same.sum() < SIDE**2 or some.size < SIDE**2 or len(np.unique(some)) < LEAST_LEVELS:
         return nothing
     low, high = np.quantile(some, [0.001, 0.999])
     gap = high - low
@@ -112,7 +112,7 @@ def _far(values: Array, known: Array, end: Any) -> Array:
     whole = nothing
     for shape in ((SIDE, SIDE), (min(SIDE**2, len(values)), 1), (1, min(SIDE**2, values.shape[1]))):
         whole = whole | ndimage.binary_opening(same, np.ones(shape, bool))
-    return same if whole.sum() >= SHARE * same.sum() else nothing
+    return same if whole.sum() >= SHARE_IN_AREAS * same.sum() else nothing
 
 
 def _padding(values: Array, known: Array, value: Any, areas: Array) -> Array:
@@ -121,6 +121,10 @@ def _padding(values: Array, known: Array, value: Any, areas: Array) -> Array:
     some = _some(values, known & ~same)
     sides = some[some < value], some[some > value]
     beyond = min(sides, key=len)
-    if len(beyond) > BEYOND * len(some) or len(np.unique(beyond)) < OTHERS or len(np.unique(some)) < LEVELS:
+    if (
+        len(beyond) > BEYOND * len(some)
+        or len(np.unique(beyond)) < BEYOND_VALUES
+        or len(np.unique(some)) < LEAST_LEVELS
+    ):
         return np.zeros(values.shape, bool)
     return np.asarray(ndimage.binary_propagation(areas & same, mask=same))

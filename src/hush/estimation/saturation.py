@@ -8,7 +8,7 @@ from scipy import ndimage
 from hush.core.image import Array, Image
 
 SIDE = 7  # of the squares of one value that an area is made of: chance makes none
-MOST = 0.8  # share of the lowest values that a mask holds; where photons are few there are as many outside
+MOST_MASKED = 0.8  # share of the lowest values that a mask holds; where photons are few there are as many outside
 
 
 def keep_flat(noisy: Image, clean: Array, std: Array | None = None) -> float:
@@ -58,7 +58,7 @@ def flat(values: Array) -> Array | None:
     area = None
     if values.dtype.kind == "b" or not np.isfinite(values).any():
         return None
-    for end, least in ((np.nanmin(values), MOST), (np.nanmax(values), 0.0)):
+    for end, least in ((np.nanmin(values), MOST_MASKED), (np.nanmax(values), 0.0)):
         same = values == end
         if same.all():
             return same

@@ -17,7 +17,7 @@ LETTERS = "TCZYXS"
 # An open memory map holds a file handle, and systems allow about a thousand of them: smaller files,
 # which may come in folders of many, are read into memory.
 MAP_FROM = 64 * 2**20
-SMALL = 2**24  # a claim so small harms nobody, and is left to the decoder
+SMALL_FILE = 2**24  # a claim so small harms nobody, and is left to the decoder
 
 SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing
 
@@ -53,7 +53,7 @@ def check_claim(pixels: int, held: int, most: int, size: int) -> None:
     size : int
         Bytes of the file.
     """
-    if pixels > max(held * most, SMALL if most > 1 else 0):
+    if pixels > max(held * most, SMALL_FILE if most > 1 else 0):
         raise FormatError(
             f"it is cut short or damaged: its header claims {pixels} bytes of pixels, and the file ends at byte {size}"
         )

@@ -18,7 +18,7 @@ TYPES = {
     "int8": "int8", "int16": "int16", "int32": "int32", "uint8": "uint8", "uint16": "uint16",
     "uint32": "uint32", "float32": "float", "float64": "double", "bool": "bit",
 }  # fmt: skip
-MICRONS = {"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}
+OME_MICRONS = {"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}
 SECONDS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 NOTE = "Annotation:hush"
 
@@ -64,10 +64,10 @@ def _scale(pixels: Mapping[str, str]) -> tuple[dict[str, float], str | None]:
     for axis in "XYZ":
         size = positive(pixels.get(f"PhysicalSize{axis}"))
         own = pixels.get(f"PhysicalSize{axis}Unit", "µm").replace("μ", "µ")
-        if size is None or own not in MICRONS:
+        if size is None or own not in OME_MICRONS:
             continue
         unit = unit or own
-        scale[axis] = size if own == unit else size * MICRONS[own] / MICRONS[unit]
+        scale[axis] = size if own == unit else size * OME_MICRONS[own] / OME_MICRONS[unit]
     step = positive(pixels.get("TimeIncrement"))
     seconds = SECONDS.get(pixels.get("TimeIncrementUnit", "s").replace("μ", "µ"))
     if step and seconds:

@@ -20,7 +20,7 @@ CCITT = (2, 3, 4)
 
 KINDS = (0, 1, 2)  # of extra samples: unspecified, opacity that colours are multiplied with, opacity
 
-MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
+TIFF_MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
 
 @dataclass
@@ -67,7 +67,7 @@ def facts(tif: TiffFile, series: TiffPageSeries, places: Sequence[_tiff_tags.Pla
 
 def scale_of_resolution(resolution: Any, unit: int) -> tuple[dict[str, float], str | None]:
     """Return pixel sizes in micrometres from pixels an inch (2) or a centimetre (3)."""
-    length = {2: MICRONS["inch"], 3: MICRONS["cm"]}.get(unit)
+    length = {2: TIFF_MICRONS["inch"], 3: TIFF_MICRONS["cm"]}.get(unit)
     if length is None or resolution is None:
         return {}, None
     sizes = {axis: ratio(value) for axis, value in zip("XY", resolution, strict=True)}

@@ -18,7 +18,7 @@ from hush.core.findings import Finding
 from hush.core.image import Image
 from hush.io import _tiff_ome
 from hush.io._common import to_note
-from hush.io._tiff_read import CCITT, LOSSLESS, MICRONS, scale_of_resolution, usual_unit
+from hush.io._tiff_read import CCITT, LOSSLESS, TIFF_MICRONS, scale_of_resolution, usual_unit
 from hush.io._tiff_tags import IMAGEJ, NUMBERS, SIZES, Tag
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, LAB = 0, 1, 2, 3, 5, 8
@@ -165,10 +165,10 @@ def _resolution(image: Image, old: dict[str, Any]) -> dict[str, Any]:
     told = old.get("kind") == "ome" or not scale or _by_vendor(image, old)
     if before and (told or _same(image, *scale_of_resolution(before, unit))):
         return {"resolution": before, "resolutionunit": unit}
-    microns = MICRONS.get(usual_unit(image.unit or ""))
+    microns = TIFF_MICRONS.get(usual_unit(image.unit or ""))
     if microns is None or len(scale) < 2:
         return {}
-    per_cm = [MICRONS["cm"] / (scale[axis] * microns) for axis in "XY"]
+    per_cm = [TIFF_MICRONS["cm"] / (scale[axis] * microns) for axis in "XY"]
     if not all(1e-6 < value < 4e9 for value in per_cm):  # a TIFF fraction holds no more
         return {}
     return {"resolution": tuple(_fraction(value) for value in per_cm), "resolutionunit": 3}

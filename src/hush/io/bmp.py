@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".bmp",)
 MAGIC = (b"BM",)
-RUN = 128  # pixels that a byte of run lengths becomes at most: two are 255
+LONGEST_RUN = 128  # pixels that a byte of run lengths becomes at most: two are 255
 
 
 def read(path: Path, axes: str | None) -> Image:
@@ -69,7 +69,7 @@ def _check_claim(path: Path, picture: BmpImageFile) -> None:
             stride, rows = details[1], picture.height
             check_claim(stride * rows - 3, size - start, 1, size)  # the last row may lack its padding
         else:
-            check_claim(picture.width * picture.height, size - start, RUN, size)
+            check_claim(picture.width * picture.height, size - start, LONGEST_RUN, size)
 
 
 def _with_alpha(data: Array, dpi: tuple[float, float]) -> bytes:

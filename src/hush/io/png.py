@@ -19,12 +19,12 @@ SUFFIXES = (".png",)
 MAGIC = (b"\x89PNG\r\n\x1a\n",)
 
 # Chunks that stay true whatever the pixels become; tRNS, PLTE, sBIT, bKGD, hIST and animations do not.
-KEPT = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
+KEPT_CHUNKS = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
 GREY, PALETTE = 0, 3  # colour types
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 DEFLATED = 1032  # bytes that a byte becomes at most
 LONGEST_TEXT = 2**24
-MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
+PNG_MICRONS = {"nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
 
 Chunk = tuple[bytes, bytes]
 
@@ -46,7 +46,7 @@ def read(path: Path, axes: str | None) -> Image:
         data = data > 0
     chosen, _ = settle_axes(data.shape, axes, "YXS" if data.ndim == 3 else "YX")
     meta: dict[str, Any] = {"warnings": _remarks(kinds, depth, colour)}
-    meta["png"] = {"chunks": [chunk for chunk in chunks if chunk[0] in KEPT and _words(chunk)[0] != "hush"]}
+    meta["png"] = {"chunks": [chunk for chunk in chunks if chunk[0] in KEPT_CHUNKS and _words(chunk)[0] != "hush"]}
     texts = dict(_words(chunk) for chunk in chunks)
     meta["description"] = texts.get("Description", "")
     if "hush" in texts:
@@ -111,7 +111,7 @@ def _about(image: Image) -> list[Chunk]:
     chunks: list[Chunk] = list((image.meta.get("png") or {}).get("chunks", ()))
     wanted = {axis: image.scale[axis] for axis in "XY" if axis in image.scale}
     said = _scale(chunks)
-    microns = MICRONS.get(image.unit or "", 0.0)
+    microns = PNG_MICRONS.get(image.unit or "", 0.0)
     if len(wanted) == 2 and microns and (wanted != said or image.unit != "µm"):
         per_metre = [round(1e6 / (wanted[axis] * microns)) for axis in "XY"]
         if all(0 < value < 2**31 for value in per_metre):

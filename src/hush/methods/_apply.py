@@ -53,7 +53,7 @@ def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:
     return (side,) * ndim
 
 
-SMALL = 128 * 128  # pixels of a plane that is too little for several cores
+SMALL_PLANE = 128 * 128  # pixels of a plane that is too little for several cores
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _crew(
     crew = next((work for work in works if work is not None and work.alone is not None), None)
     if crew is None or crew.cores < 2 or len(planes) < crew.cores:
         return None
-    small = image.sizes["Y"] * image.sizes["X"] <= SMALL and all(len(plan) <= 1 for plan in plans)
+    small = image.sizes["Y"] * image.sizes["X"] <= SMALL_PLANE and all(len(plan) <= 1 for plan in plans)
     return crew if small else None
 
 

@@ -20,14 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BLOCK = 8
-STEP = 3  # between reference blocks
+BM3D_BLOCK = 8
+BM3D_STEP = 3  # between reference blocks
 HALF = 19  # of the search window of 39 x 39 positions
 MATCHES = 16  # blocks in a group; twice as many in the second stage under strong noise
-STRONG = 1 / 8  # of the range of the values: noise of 32 grey levels
+STRONG_NOISE = 1 / 8  # of the range of the values: noise of 32 grey levels
 THRESHOLD = 2.5  # times sigma; chosen on the last 40 of Train400 (docs/decisions/001)
-LEVELS = 700  # grey levels at matching: squared distances of 64 such values are whole numbers that float32 holds
-MARGIN = 2 * 2 * (HALF + BLOCK)  # both stages: a block, its matches, their blocks
+MOST_LEVELS = 700  # grey levels at matching: squared distances of 64 such values are whole numbers that float32 holds
+MARGIN = 2 * 2 * (HALF + BM3D_BLOCK)  # both stages: a block, its matches, their blocks
 ROW = 28  # reference blocks matched in one matrix product
 CHUNK = 1024  # groups filtered at once: they stay in the cache
 
@@ -75,7 +75,7 @@ def bm3d(noisy: Tensor, noise: Noise, *, wiener: bool = True) -> Tensor:
     True
     """
     size = noisy.shape[1:]
-    short = [max(0, BLOCK - side) for side in size]
+    short = [max(0, BM3D_BLOCK - side) for side in size]
     if any(short):  # thinner than a block: reflected until it is one
         padded = np.pad(noisy.numpy(force=True), ((0, 0), (0, short[0]), (0, short[1])), "symmetric")
         noisy = torch.from_numpy(padded).to(noisy.device)
@@ -98,7 +98,7 @@ def _opponent(channels: int) -> Tensor:
 def _stage(planes: Tensor, basic: Tensor | None, sigma: Tensor, low: float, span: float) -> Tensor:
     """Run one stage: hard thresholds without a basic estimate, a Wiener filter with one."""
     guide = planes if basic is None else basic
-    many = basic is not None and float(sigma[0]) > STRONG * span
+    many = basic is not None and float(sigma[0]) > STRONG_NOISE * span
     groups = _match(guide[0], low, span, float(sigma[0]), 2 * MATCHES if many else MATCHES)
     forward, inverse = _transform(basic is None)
     result = torch.empty_like(planes)
@@ -115,15 +115,15 @@ def _stage(planes: Tensor, basic: Tensor | None, sigma: Tensor, low: float, span
 
 def _blocks(plane: Tensor) -> Tensor:
     """Return the block at every position, shape (positions, 64)."""
-    return F.unfold(plane[None, None], BLOCK)[0].T.contiguous()
+    return F.unfold(plane[None, None], BM3D_BLOCK)[0].T.contiguous()
 
 
 def _match(guide: Tensor, low: float, span: float, sigma: float, count: int) -> Tensor:
     """Return positions of the blocks most like each reference block, itself first, shape (references, count)."""
     values = guide - (low + span / 2)
-    if 0 < span < LEVELS * sigma / 2:  # whole numbers have exact distances, which do not depend on the tile
-        values = (values * (LEVELS / span)).round().clamp(-LEVELS / 2, LEVELS / 2)
-    high, wide = guide.shape[0] - BLOCK + 1, guide.shape[1] - BLOCK + 1
+    if 0 < span < MOST_LEVELS * sigma / 2:  # whole numbers have exact distances, which do not depend on the tile
+        values = (values * (MOST_LEVELS / span)).round().clamp(-MOST_LEVELS / 2, MOST_LEVELS / 2)
+    high, wide = guide.shape[0] - BM3D_BLOCK + 1, guide.shape[1] - BM3D_BLOCK + 1
     features = _blocks(values).view(high, wide, -1)
     norms = F.pad((features**2).sum(-1), (HALF, HALF, HALF, HALF), value=math.inf)
     padded = F.pad(features, (0, 0, HALF, HALF, HALF, HALF))
@@ -156,12 +156,12 @@ def _match_row(
 
 def _references(positions: int) -> list[int]:
     """Every third position, and the last."""
-    return sorted({*range(0, positions, STEP), positions - 1})
+    return sorted({*range(0, positions, BM3D_STEP), positions - 1})
 
 
 def _rows_of(columns: list[int]) -> Iterator[list[int]]:
     """Cut columns into evenly spaced runs; the last may be off the grid and stands alone."""
-    even = columns if (columns[-1] - columns[0]) % STEP == 0 else columns[:-1]
+    even = columns if (columns[-1] - columns[0]) % BM3D_STEP == 0 else columns[:-1]
     for start in range(0, len(even), ROW):
         yield even[start : start + ROW]
     if len(even) < len(columns):
@@ -195,8 +195,8 @@ def _aggregate(
     groups: Tensor, shrink: Callable[[Tensor], tuple[Tensor, Tensor]], inverse: Tensor, shape: torch.Size
 ) -> Tensor:
     """Filter all groups and put their blocks back, each weighted by how little noise is left in it."""
-    positions = (shape[0] - BLOCK + 1) * (shape[1] - BLOCK + 1)
-    total = inverse.new_zeros(positions, BLOCK**2)
+    positions = (shape[0] - BM3D_BLOCK + 1) * (shape[1] - BM3D_BLOCK + 1)
+    total = inverse.new_zeros(positions, BM3D_BLOCK**2)
     weights = inverse.new_zeros(positions)
     for start in range(0, len(groups), CHUNK):
         chunk = groups[start : start + CHUNK]
@@ -204,14 +204,14 @@ def _aggregate(
         total.index_add_(0, chunk.flatten(), (rows * weight[:, None, None]).flatten(0, 1))
         weights.index_add_(0, chunk.flatten(), weight.repeat_interleave(chunk.shape[1]))
     window = _window().to(inverse.device)
-    summed = F.fold(((total @ inverse.T) * window).T[None], shape, BLOCK)
-    grid = weights.view(1, 1, shape[0] - BLOCK + 1, shape[1] - BLOCK + 1)
-    return (summed / F.conv_transpose2d(grid, window.view(1, 1, BLOCK, BLOCK)))[0, 0]
+    summed = F.fold(((total @ inverse.T) * window).T[None], shape, BM3D_BLOCK)
+    grid = weights.view(1, 1, shape[0] - BM3D_BLOCK + 1, shape[1] - BM3D_BLOCK + 1)
+    return (summed / F.conv_transpose2d(grid, window.view(1, 1, BM3D_BLOCK, BM3D_BLOCK)))[0, 0]
 
 
 @cache
 def _window() -> Tensor:
-    kaiser = np.kaiser(BLOCK, 2.0)
+    kaiser = np.kaiser(BM3D_BLOCK, 2.0)
     return torch.tensor(np.outer(kaiser, kaiser).ravel(), dtype=torch.float32)
 
 
@@ -232,8 +232,8 @@ def _transform(hard: bool) -> tuple[Tensor, Tensor]:
 
 
 def _dct() -> np.ndarray:
-    k, i = np.mgrid[:BLOCK, :BLOCK]
-    matrix: np.ndarray = np.cos(np.pi * (2 * i + 1) * k / (2 * BLOCK)) * math.sqrt(2 / BLOCK)
+    k, i = np.mgrid[:BM3D_BLOCK, :BM3D_BLOCK]
+    matrix: np.ndarray = np.cos(np.pi * (2 * i + 1) * k / (2 * BM3D_BLOCK)) * math.sqrt(2 / BM3D_BLOCK)
     matrix[0] /= math.sqrt(2)
     return matrix
 
@@ -241,9 +241,9 @@ def _dct() -> np.ndarray:
 def _bior() -> np.ndarray:
     """Periodic biorthogonal spline wavelet 1.5 down to one mean; rows of unit norm, so that noise keeps its level."""
     low = np.array([3, -3, -22, 22, 128, 128, 22, -22, -3, 3]) / (128 * math.sqrt(2))
-    matrix, size = np.eye(BLOCK), BLOCK
+    matrix, size = np.eye(BM3D_BLOCK), BM3D_BLOCK
     while size > 1:
-        level = np.eye(BLOCK)
+        level = np.eye(BM3D_BLOCK)
         level[:size, :size] = 0
         for k in range(size // 2):
             for offset, value in enumerate(low):

@@ -13,13 +13,16 @@ BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a mil
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
-TURNS, HEAVY = (
+TURNS_COST, HEAVY = (
     2.7,
     1.7,
 )  # the same of the network with test-time augmentation by eight; times as long with weights of more arithmetic
 LEARNED = 5.0  # and of one that was trained on the image
-STEP, LOOKED = 0.08, 2.0  # seconds of a step of training further what comes trained, and before the first of them
-STEPS, FEWEST = 150, 30  # such steps: the most that are taken, and the fewest that are worth it
+STEP_SECONDS, LOOK_SECONDS = (
+    0.08,
+    2.0,
+)  # seconds of a step of training further what comes trained, and before the first of them
+USUAL_STEPS, FEWEST_STEPS = 150, 30  # such steps: the most that are taken, and the fewest that are worth it
 BATCH = 4  # patches of such a step
 FLOAT32, FLOAT32_STEP = 2.6, 4.4  # times as long where bfloat16 is not multiplied natively: a network, and its training
 
@@ -75,10 +78,10 @@ class Clock:
         if method == "pretrained":
             best = settings.get("best") or settings.get("weights", "").endswith(weights.BEST)
             turns = settings.get("turns", 8) if settings.get("tta") else 1
-            return float(times * (HEAVY if best else 1.0) * TURNS * turns / 8 * million)
+            return float(times * (HEAVY if best else 1.0) * TURNS_COST * turns / 8 * million)
         if method == "finetuned":
-            learning = (settings.get("steps") or STEPS) * settings.get("batch", BATCH) / BATCH * self._step()
-            return float(LOOKED + learning) + self.seconds("pretrained", {"tta": True, "best": True}, image)
+            learning = (settings.get("steps") or USUAL_STEPS) * settings.get("batch", BATCH) / BATCH * self._step()
+            return float(LOOK_SECONDS + learning) + self.seconds("pretrained", {"tta": True, "best": True}, image)
         return float(LEARNING[self.effort] + JUDGED + times * LEARNED * million)
 
     def turned(self, image: Image) -> dict[str, Any]:
@@ -98,18 +101,18 @@ class Clock:
         Where it costs less than half of them time is left for BM3D, which may then stand beside it. In little time many
         steps by few patches teach more than few by many.
         """
-        left = self.budget(image) - LOOKED - self.seconds("pretrained", {"tta": True, "best": True}, image)
+        left = self.budget(image) - LOOK_SECONDS - self.seconds("pretrained", {"tta": True, "best": True}, image)
         alone, beside = (
-            min(STEPS, int((left - other) / self._step())) for other in (0.0, self.seconds("bm3d", {}, image))
+            min(USUAL_STEPS, int((left - other) / self._step())) for other in (0.0, self.seconds("bm3d", {}, image))
         )
-        steps = beside if beside > max(FEWEST, alone / 2) else alone
-        if steps < FEWEST:
+        steps = beside if beside > max(FEWEST_STEPS, alone / 2) else alone
+        if steps < FEWEST_STEPS:
             return {}
-        whole = steps == STEPS
-        return {"steps": STEPS if whole else min(STEPS, 2 * steps), "batch": BATCH if whole else BATCH // 2}
+        whole = steps == USUAL_STEPS
+        return {"steps": USUAL_STEPS if whole else min(USUAL_STEPS, 2 * steps), "batch": BATCH if whole else BATCH // 2}
 
     def _step(self) -> float:
-        return STEP * (FLOAT32_STEP if self.slow else 1.0) / self._pairs
+        return STEP_SECONDS * (FLOAT32_STEP if self.slow else 1.0) / self._pairs
 
     @property
     def _pairs(self) -> float:

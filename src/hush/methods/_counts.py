@@ -10,8 +10,11 @@ from scipy import ndimage
 from hush.core.image import Array, Image
 from hush.estimation.report import ChannelNoise, NoiseReport
 
-RARE, ENOUGH = 0.1, 0.2  # photons per pixel below which the shipped networks lose light, and per square that they need
-STEPS = 0.7548776662466927, 0.5698402909980532  # of the most even sequence in two dimensions
+RARE, PHOTONS_NEEDED = (
+    0.1,
+    0.2,
+)  # photons per pixel below which the shipped networks lose light, and per square that they need
+EVEN_STEPS = 0.7548776662466927, 0.5698402909980532  # of the most even sequence in two dimensions
 
 
 def side_of_squares(image: Image, report: NoiseReport) -> int:
@@ -19,7 +22,7 @@ def side_of_squares(image: Image, report: NoiseReport) -> int:
     if not all(noise.photons for noise in report.channels):
         return 1
     photons = float(np.nanmean(image.data)) / max(noise.gain for noise in report.channels)
-    return int(np.ceil(np.sqrt(ENOUGH / photons))) if 0 < photons < RARE else 1
+    return int(np.ceil(np.sqrt(PHOTONS_NEEDED / photons))) if 0 < photons < RARE else 1
 
 
 def summed(image: Image, side: int) -> Image:
@@ -71,7 +74,7 @@ def whole_numbers(values: Array, axes: str, gain: float) -> Array:
     >>> round(float(whole_numbers(np.full((99, 99), 0.3), "YX", 1.0).mean()), 2)
     0.3
     """
-    y, x = (np.arange(size) * step for size, step in zip(_plane(values, axes), STEPS, strict=True))
+    y, x = (np.arange(size) * step for size, step in zip(_plane(values, axes), EVEN_STEPS, strict=True))
     shape = [size if axis in "YX" else 1 for size, axis in zip(values.shape, axes, strict=True)]
     limits = (y[:, None] + x) % 1 if axes.index("Y") < axes.index("X") else (x[:, None] + y) % 1
     return gain * np.floor(values / gain + limits.reshape(shape))

@@ -15,11 +15,11 @@ from hush.core.image import Array, Image, as_image, cast
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
 from hush.quality.risk import Risk, Stein
 
-OTHERS = 0.1  # share of every other method before anything is known: development images have 0 to 0.3
+OTHER_WEIGHT = 0.1  # share of every other method before anything is known: development images have 0 to 0.3
 BESIDE = 0.15  # share of the other of two methods of which nothing will be known
 EVIDENCE = 512**2  # pixels of the window whose evidence counts as much as that
-FAR = 3.0  # times the best method's risk, beyond which another has no share by being usual
-LEAST = 0.03  # share below which a method is not worth its time
+FAR_APART = 3.0  # times the best method's risk, beyond which another has no share by being usual
+LEAST_WEIGHT = 0.03  # share below which a method is not worth its time
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def choose(tried: Sequence[Candidate]) -> tuple[Candidate, Finding | None, list[
     if best is not tried[0]:
         sentence = f"{best.trial.name}, {_against(best.trial, tried[0].trial)}"
         reason = Finding("lower-risk", sentence, best.trial.risk.value)
-    most = FAR * abs(best.trial.risk.value)
+    most = FAR_APART * abs(best.trial.risk.value)
     others = [one for one in tried if one is not best and one.trial.risk.value <= most]
     known = [one for one in (best, *others) if one.stein is not None]
     if best.stein is None or len(known) < 2:
@@ -178,8 +178,8 @@ def _against(better: Trial, worse: Trial) -> str:
 def _mean_of(known: Sequence[Candidate]) -> Candidate | None:
     """The mean of several methods that is best, as far as can be told; None where it is the first alone."""
     parts = [one.stein for one in known if one.stein is not None]
-    most = [1.0, *(OTHERS if one.flattered else 1.0 for one in known[1:])]
-    kept = [(one, share) for one, share in zip(known, weigh(parts, most), strict=True) if share >= LEAST]
+    most = [1.0, *(OTHER_WEIGHT if one.flattered else 1.0 for one in known[1:])]
+    kept = [(one, share) for one, share in zip(known, weigh(parts, most), strict=True) if share >= LEAST_WEIGHT]
     if len(kept) < 2 or kept[0][0] is not known[0]:
         return None
     shares = [float(share / sum(share for _, share in kept)) for _, share in kept]
@@ -221,7 +221,7 @@ def weigh(parts: Sequence[Stein], most: Sequence[float] | None = None) -> Array:
     array([0.5, 0.5])
     """
     count, size = len(parts), parts[0].away.size
-    usual = np.array([1 - OTHERS * (count - 1), *[OTHERS] * (count - 1)])
+    usual = np.array([1 - OTHER_WEIGHT * (count - 1), *[OTHER_WEIGHT] * (count - 1)])
     away = np.stack([part.away.ravel() for part in parts]).astype(np.float64)
     square, passed = away @ away.T / size, np.array([float(np.mean(part.passed)) for part in parts])
     found = optimize.minimize(

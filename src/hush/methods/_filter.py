@@ -21,8 +21,8 @@ from hush.methods._noise_aware import PreparedInput
 from hush.quality import risk
 from hush.vst.stabilizer import Stabilizer
 
-SIDE = {2: 256, 3: 64}  # of a tile
-TRIAL = 256  # side of the window on which a parameter is chosen
+TILE_SIDE = {2: 256, 3: 64}  # of a tile
+TRIAL_WINDOW = 256  # side of the window on which a parameter is chosen
 
 
 @dataclass(kw_only=True, eq=False)
@@ -115,8 +115,6 @@ class Filter(PreparedInput):
     ) -> Result:
         """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
         self.check()
-        if not hasattr(self, "report_"):
-            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         known, here = len(self.report_.channels), image.channels * image.samples()
         if known != here:
             raise HushError(f"fit looked at {known} channels and colours, and the image has {here}: fit it anew")
@@ -193,7 +191,7 @@ class Filter(PreparedInput):
     @property
     def side(self) -> int:
         """Side of a tile, where none is set."""
-        return SIDE[self.ndim]
+        return TILE_SIDE[self.ndim]
 
     @property
     def workers(self) -> int:
@@ -248,7 +246,9 @@ class Filter(PreparedInput):
         ways = self._ways(image, number)
         views = self._views(image, number)
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
-        middle = tuple(slice(max(0, size // 2 - TRIAL // 2), size // 2 + TRIAL // 2) for size in view.shape[1:])
+        middle = tuple(
+            slice(max(0, size // 2 - TRIAL_WINDOW // 2), size // 2 + TRIAL_WINDOW // 2) for size in view.shape[1:]
+        )
         return *self.stabilised(view[(slice(None), *middle)], ways), self.prepare(views, ways), ways
 
     def choose(self, ready: Array, sigma: Array, prepared: Any, ways: Sequence[Stabilizer]) -> float:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from hush import io
+from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.units import Units
@@ -144,6 +145,8 @@ class PreparedInput(NoiseAware):
         strength: Strength | None = None,
     ) -> Result:
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
+        if not hasattr(self, "report_"):
+            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         noisy = as_image(image)
         clear, aside = set_aside(noisy)
         shown = self._near(self._single(self._undarkened(clear)))

@@ -19,7 +19,7 @@ from hush.training.normalization import Scale
 Array = Any
 FLOOR = 1e-4  # smallest variance of a prior, of the image's: the paper keeps 1e-3 of the range
 BEGIN = 0.1  # standard deviation of a prior at the beginning, of the image's
-DARK, BRIGHT = 0.02, 0.97  # quantiles outside of which the line is not fitted (Khademi et al. 2021)
+DARK_QUANTILE, BRIGHT_QUANTILE = 0.02, 0.97  # quantiles outside of which the line is not fitted (Khademi et al. 2021)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def fit_line(mean: Array, noisy: Array) -> NoiseModel:
         In image units; the darkest 2 and the brightest 3 per cent are left out.
     """
     mean, noisy = (np.asarray(values, np.float64).ravel() for values in (mean, noisy))
-    low, high = np.quantile(mean, [DARK, BRIGHT])
+    low, high = np.quantile(mean, [DARK_QUANTILE, BRIGHT_QUANTILE])
     kept = (mean >= low) & (mean <= high)
     mean, square = mean[kept], (noisy - mean)[kept] ** 2
     level = square.mean()

@@ -33,14 +33,14 @@ from hush.methods._budget import BUDGET, LEARNING, Clock
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._noise_aware import PreparedInput
 from hush.pretrained import weights
-from hush.quality.diagnostics import LESS, diagnose, texture
+from hush.quality.diagnostics import LESS_FOUND, diagnose, texture
 from hush.quality.estimate import WINDOW, judge, middle
 
 LOOK = 1024  # side of the window in which a result is looked at
-LARGE = 512  # and of the one on which methods are tried where there is time
-ENOUGH = 170**2  # pixels of an image from which weights that know nearly all can still learn
-LIGHT = ("poisson", "poisson_gaussian")
-LEVELS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
+LARGE_WINDOW = 512  # and of the one on which methods are tried where there is time
+LEARNING_PIXELS = 170**2  # pixels of an image from which weights that know nearly all can still learn
+CAMERA_KINDS = ("poisson", "poisson_gaussian")
+LEVEL_FACTORS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 CONSISTENT = (0.75, 1.35)  # and at which the network may be self-consistent
 PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
 
@@ -162,7 +162,7 @@ class Auto(PreparedInput):
         if self.report_.recommendation["method"] is not None and not of_a_camera(colours):
             return None
         try:
-            model = self._build("pretrained", {"weights": weights.BLIND}).use(self.report_).fit([window])
+            model = self._build("pretrained", {"weights": weights.BLIND_WEIGHTS}).use(self.report_).fit([window])
         except WeightsError:
             return None
         return everywhere(plane.view(model.run(window).image.data) - colours)
@@ -173,7 +173,7 @@ class Auto(PreparedInput):
         if self._decide(Decision.at_least("camera-noise-everywhere", noise, PHOTOGRAPH)):
             self.verdict_ = "Noise of a camera, smoothed and compressed: its level cannot be told."
             self.reason_ = Finding("camera-photograph", f"blind weights for such photographs: {said}", noise)
-            settings = {"weights": weights.BLIND} | self._augmented(images[0])
+            settings = {"weights": weights.BLIND_WEIGHTS} | self._augmented(images[0])
             self.chosen_ = self.usual_ = self._build("pretrained", settings).use(self.report_).fit(images)
         elif self.report_.recommendation["method"] is not None:
             self.verdict_ = "No noise to speak of: what looks like it is detail as a camera leaves it."
@@ -184,7 +184,7 @@ class Auto(PreparedInput):
         name, settings, usual = self._usual(images)
         if like := texture(self.report_, usual.self_consistent):
             self.verdict_, self.reason_ = "No noise to speak of: spatially correlated texture.", like
-            self._decide(Decision("texture", like.figure or 0.0, LESS, True))
+            self._decide(Decision("texture", like.figure or 0.0, LESS_FOUND, True))
             return None
         self.usual_, self.usual_reason_ = usual, self.reason_
         odd = self._odd(usual)
@@ -248,16 +248,16 @@ class Auto(PreparedInput):
         Development micrographs gain by it. White noise on photographs is left to the weights for that.
         """
         camera = weights.card(model.weights_used).inputs.camera
-        light = all(noise.white and noise.kind in LIGHT for noise in self.report_.channels)
+        light = all(noise.white and noise.kind in CAMERA_KINDS for noise in self.report_.channels)
         if not (camera and light and image.samples() == 1):
             return {}
-        if not self._decide(Decision.at_least("pixels-to-learn-from", image.data.size, ENOUGH)):
+        if not self._decide(Decision.at_least("pixels-to-learn-from", image.data.size, LEARNING_PIXELS)):
             return {}
         return {"steps": self.steps} if self.steps else self.clock_.learning(image)
 
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""
-        levels = [Decision.within("level-used", factor, *LEVELS) for factor in model.level_factors]
+        levels = [Decision.within("level-used", factor, *LEVEL_FACTORS) for factor in model.level_factors]
         own = [Decision.within("level-self-consistent", factor, *CONSISTENT) for factor in model.self_consistent]
         self.decisions_ += levels + own
         odd = next((one.value for one in levels if not one.passed), None)
@@ -327,9 +327,9 @@ class Auto(PreparedInput):
 
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
-        window = middle(image, LARGE)
+        window = middle(image, LARGE_WINDOW)
         both = self.clock_.seconds("bm3d", {}, image) + 2 * self.clock_.seconds("bm3d", {}, window)
-        return LARGE if self.effort != "fast" and both <= self.clock_.budget(image) else WINDOW
+        return LARGE_WINDOW if self.effort != "fast" and both <= self.clock_.budget(image) else WINDOW
 
     def _build(self, name: str, settings: dict[str, Any]) -> Denoiser:
         """Build a method with the settings of this one that it has; the strength is given to `run`."""
@@ -351,8 +351,6 @@ class Auto(PreparedInput):
         self, image: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise with the chosen method; ``info`` has ``chosen``, ``reason``, ``decisions`` and ``trials``."""
-        if not hasattr(self, "report_"):
-            raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         model, reason = self._model_for(std)
         if model is None:
             result = untouched(self, image, out, std)

@@ -58,7 +58,7 @@ class BM3D(Filter):
     needs: ClassVar[str] = "noisy"
     scope: ClassVar[str] = "image"
     volumes: ClassVar[bool] = False
-    grid: ClassVar[int] = _bm3d.STEP
+    grid: ClassVar[int] = _bm3d.BM3D_STEP
 
     wiener: bool = True
     device: str | None = None

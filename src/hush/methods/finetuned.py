@@ -17,7 +17,7 @@ from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.estimation.report import ChannelNoise
 from hush.methods._base import Images, Report, Result, Strength, as_images, demand
-from hush.methods._budget import BATCH, STEPS
+from hush.methods._budget import BATCH, USUAL_STEPS
 from hush.methods.pretrained import Pretrained
 from hush.pretrained import weights
 from hush.pretrained.card import Card, Inputs
@@ -25,11 +25,11 @@ from hush.quality import risk
 from hush.quality.estimate import middle
 from hush.training.trainer import Schedule, Trainer
 
-KEPT = 0.7  # of what was learned: so far on the way from what the weights were to what they became
-REACH, FASTEST = 0.0045, 6e-5  # all steps' learning rates together, and one's: more forgets what the weights know
+SHARE_KEPT = 0.7  # of what was learned: so far on the way from what the weights were to what they became
+RATE_REACH, FASTEST = 0.0045, 6e-5  # all steps' learning rates together, and one's: more forgets what the weights know
 HIDDEN = 0.2  # share of a patch's pixels: few of them say little a step
-SHARED = 0.03  # correlation from which on neighbours are hidden as well
-LOOKED, WINDOW = 4, 1024  # planes that are learned from, and the side of what is cut out of them
+BARELY_SHARED = 0.03  # correlation from which on neighbours are hidden as well
+PLANES_LEARNED, LEARNING_WINDOW = 4, 1024  # planes that are learned from, and the side of what is cut out of them
 
 
 @dataclass(kw_only=True, eq=False)
@@ -101,7 +101,7 @@ class Finetuned(Pretrained):
 
     def expectation(self, images: Any, models: int = 1) -> str:
         """Say in a sentence what will be done."""
-        return f"{super().expectation(images, models)}, and on it for {self.steps or STEPS} steps more"
+        return f"{super().expectation(images, models)}, and on it for {self.steps or USUAL_STEPS} steps more"
 
     def fit(self, images: Images, targets: Images | None = None) -> Self:
         """Find out the noise, take the weights, and train them further on the first image."""
@@ -113,12 +113,12 @@ class Finetuned(Pretrained):
         self.trained_ = 0
         if shown:
             average = copy.deepcopy(net).requires_grad_(False)
-            steps = self.steps or STEPS
-            schedule = Schedule(steps, learning_rate=self.learning_rate or min(FASTEST, REACH / steps))
+            steps = self.steps or USUAL_STEPS
+            schedule = Schedule(steps, learning_rate=self.learning_rate or min(FASTEST, RATE_REACH / steps))
             state = Trainer(net, average, schedule).run(lambda net, step: self._loss(net, shown, step))
             net, self.trained_ = average, state.step
             for value, before in zip(net.parameters(), super()._loaded[0].parameters(), strict=True):
-                value.lerp_(before, 1 - KEPT)
+                value.lerp_(before, 1 - SHARE_KEPT)
         self.nets_ = [net.eval().requires_grad_(False)]
         return self
 
@@ -145,14 +145,14 @@ class Finetuned(Pretrained):
 
     def _shown(self, image: Image) -> Iterator[Array]:
         """What the network sees of some planes, (B, planes, Y, X)."""
-        image = middle(image, WINDOW)
+        image = middle(image, LEARNING_WINDOW)
         for number, value in enumerate(self.values_):
             ways = self._ways(image, number)
             if not any(way.sigma > 0 for way in ways):
                 continue
             views = self._views(image, number)
             prepared = self.prepare(views, ways)
-            for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int)):
+            for k in np.unique(np.linspace(0, len(views) - 1, PLANES_LEARNED).astype(int)):
                 ready, sigma = self.stabilised(np.asarray(fill(views[k])[0], np.float32), ways)
                 yield prepared.planes(ready, prepared.level(sigma) * value)
 
@@ -206,6 +206,6 @@ class Finetuned(Pretrained):
 
 def _beside(noise: ChannelNoise) -> str | None:
     """Neighbours that share some of the noise, which tell of a hidden pixel's, even where it passes for white."""
-    down, across = (noise.lags.get(key, 0.0) > SHARED for key in ("1,0", "0,1"))
+    down, across = (noise.lags.get(key, 0.0) > BARELY_SHARED for key in ("1,0", "0,1"))
     little = "010,111,010" if down and across else "3x1" if down else "1x3" if across else None
     return noise.mask or little

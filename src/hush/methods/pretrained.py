@@ -29,12 +29,18 @@ from hush.quality import risk
 from hush.vst.stabilizer import Stabilizer
 
 UNTOLD = Stabilizer(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
-DARK, FEW = 0.1, 0.02  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
-MOST = 1.6  # multiple of a level that was found; only one that was said can be further off
-FULL = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
-NEAR = 0.1  # departure of the level that is none
-SIDE = 1024  # of a tile
-SMOOTH, LEAST = 1.0, 1e-3  # pixels over which the deviation is smoothed; smallest share of the noise's variance
+DEFICIT, DEFICIT_SHARE = (
+    0.1,
+    0.02,
+)  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
+MOST_SCALE = 1.6  # multiple of a level that was found; only one that was said can be further off
+FULL_NOISE = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
+NEAR_ONE = 0.1  # departure of the level that is none
+NETWORK_TILE = 1024  # of a tile
+DEVIATION_BLUR, LEAST_VARIANCE_SHARE = (
+    1.0,
+    1e-3,
+)  # pixels over which the deviation is smoothed; smallest share of the noise's variance
 
 
 @dataclass(kw_only=True, eq=False)
@@ -137,7 +143,7 @@ class Pretrained(Filter):
             ways = self._ways(image, number)
             plane = np.asarray(fill(self._views(image, number)[0])[0], np.float32)
             values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
-            few = (dark(values, ways) > DARK).mean() > FEW
+            few = (dark(values, ways) > DEFICIT).mean() > DEFICIT_SHARE
             camera |= bool(few) or not all(way.noise.white for way in ways)
         return weights.suited(self.samples_, camera, self.best)
 
@@ -185,7 +191,7 @@ class Pretrained(Filter):
     @property
     def side(self) -> int:
         """Side of a tile: large, since the network looks far."""
-        return SIDE
+        return NETWORK_TILE
 
     @property
     def workers(self) -> int:
@@ -214,7 +220,7 @@ class Pretrained(Filter):
 
     def margin(self, value: float) -> int:
         """How far the network looks, and the smoothing of the deviation."""
-        return int(self._loaded[0].margin) + int(4 * SMOOTH)  # type: ignore[arg-type]
+        return int(self._loaded[0].margin) + int(4 * DEVIATION_BLUR)  # type: ignore[arg-type]
 
     @property
     def _loaded(self) -> tuple[nn.Module, Card]:
@@ -238,7 +244,7 @@ class Pretrained(Filter):
             return 1.0
         whole, _ = filled(ready)
         where = noisy_where(whole, ways)
-        if where.mean() < FULL:
+        if where.mean() < FULL_NOISE:
             self.own_.append(1.0)
             return 1.0
         real = sigma.reshape(-1, 1, 1) * (1 - dark(whole, ways)).clip(0.05)
@@ -249,14 +255,14 @@ class Pretrained(Filter):
             where,
         )
         self.own_.append(own)
-        if abs(own - 1) < NEAR:
+        if abs(own - 1) < NEAR_ONE:
             return 1.0
         least, most = _possible(ways)
         if own < 1 and self.knows_missing and not all(way.noise.white for way in ways):
             return max(own, least)  # given the correlation it is right, and what was found holds texture
         hidden = super().choose(ready, sigma, prepared, ways)
         low, high = sorted((hidden, own))
-        most = min(most, self.options[-1] if any(way.noise.given for way in ways) else MOST)
+        most = min(most, self.options[-1] if any(way.noise.given for way in ways) else MOST_SCALE)
         return float(np.clip(np.clip(1.0, low, high), least, most))
 
     def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
@@ -298,7 +304,7 @@ class Pretrained(Filter):
             along = torch.from_numpy(wave).to(y).expand_as(y)
             (slope,) = torch.autograd.grad(y, x, along, retain_graph=True)
             share += self._back(along * slope[:, : y.shape[1]], values.shape) / (len(every) / 2)
-        share = ndimage.gaussian_filter(share, (0, SMOOTH, SMOOTH)).clip(LEAST)
+        share = ndimage.gaussian_filter(share, (0, DEVIATION_BLUR, DEVIATION_BLUR)).clip(LEAST_VARIANCE_SHARE)
         real = 1 - prepared.weighed(dark(filled(values)[0], prepared.ways))  # where photons are few: less noise
         result: Array = np.sqrt(prepared.unmixed_variance(share * (level * real) ** 2))
         return result

@@ -25,14 +25,16 @@ from hush.training.masking import error_everywhere
 from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
 
-RANGE = 4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
+RANGE_DEVIATIONS = (
+    4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
+)
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
-ENOUGH = 64  # pixels: smaller images do not tell whether their noise is correlated
-LEAST = 1e-3  # variance that noise has at least while training, of the image's
+ENOUGH_PIXELS = 64  # pixels: smaller images do not tell whether their noise is correlated
+LEAST_VARIANCE = 1e-3  # variance that noise has at least while training, of the image's
 LEAST_FITTED = 2e-2  # the same where no model bounds it from below: a spread near zero makes the training diverge
-LOOKED = 8  # images in which the noise is looked for
-CROPS, SIDE = 64, 128  # of an image, from which its own noise is estimated
+LOOKED_AT = 8  # images in which the noise is looked for
+CROPS, CROP_SIDE = 64, 128  # of an image, from which its own noise is estimated
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class SSDN(NoiseAware, NetDenoiser):
             self.learned_["noise"] = [self._fixed(said)] * networks
             if self.simulate is not None:
                 return
-        some = [images[k] for k in np.unique(np.linspace(0, len(images) - 1, LOOKED).astype(int))]
+        some = [images[k] for k in np.unique(np.linspace(0, len(images) - 1, LOOKED_AT).astype(int))]
         reports = [self.look(image) for image in some]
         samples = images[0].samples(self.joint_channels)
         seen = [
@@ -153,7 +155,7 @@ class SSDN(NoiseAware, NetDenoiser):
         if said is None:
             self.learned_["noise"] = [str(together(noises)) for noises in seen]
             shared = [not noise.white for noises in seen for noise in noises]
-            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= ENOUGH:
+            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= ENOUGH_PIXELS:
                 sentence = "the noise is spatially correlated, which this method cannot remove: try --method structn2v"
                 found = Finding("noise-correlated", sentence, float(np.mean(shared)))
                 warnings.warn(found.warning(), stacklevel=4)
@@ -235,11 +237,11 @@ class SSDN(NoiseAware, NetDenoiser):
             return loss
         # what is unknown might be noise or signal: the paper pulls towards noise
         level = (total - prior.covariance).diagonal(0, -2, -1).mean(-1).clip(1e-8).sqrt()
-        pulled: Tensor = loss - PULL[mean.shape[-1] == 1] / RANGE * level
+        pulled: Tensor = loss - PULL[mean.shape[-1] == 1] / RANGE_DEVIATIONS * level
         return pulled
 
     @staticmethod
-    def _fit(away: Tensor, total: Tensor, least: float = LEAST) -> Tensor:
+    def _fit(away: Tensor, total: Tensor, least: float = LEAST_VARIANCE) -> Tensor:
         """The negative logarithm of the likelihood, with a little noise more: where photons lack there is none."""
         return negative_log_likelihood(away, total + torch.diag_embed(torch.full_like(away, least)))
 
@@ -279,7 +281,7 @@ class SSDN(NoiseAware, NetDenoiser):
         if self.parameter != "variable":
             return _Known(scale, self._noise(net))
         some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, CROPS).astype(int))]
-        size = [SIDE] * self.ndim if self.ndim == 2 else [16, SIDE // 2, SIDE // 2]
+        size = [CROP_SIDE] * self.ndim if self.ndim == 2 else [16, CROP_SIDE // 2, CROP_SIDE // 2]
         size = [max(self.grid, n // 4 * 4) for n in np.minimum(size, some[0].shape[1:])]
         batch = Patches(some, size, scale, "none").batch(CROPS, np.random.default_rng(self.seed), self.device_)
         with torch.inference_mode(), body_precision(self.device_, self.precision_):

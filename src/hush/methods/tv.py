@@ -11,7 +11,7 @@ from skimage.restoration import denoise_tv_chambolle
 from hush.methods._filter import Filter
 
 Array = Any
-TURNS = 50  # of Chambolle's iteration; fixed, so that tiles agree
+TV_TURNS = 50  # of Chambolle's iteration; fixed, so that tiles agree
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,8 +56,8 @@ class TotalVariation(Filter):
         """Remove white Gaussian noise; see `Filter.filter`."""
         unit = sigma.reshape(-1, *(1,) * (values.ndim - 1))
         scaled = (values / unit).astype(np.float64)
-        return unit * denoise_tv_chambolle(scaled, weight=value, eps=0, max_num_iter=TURNS, channel_axis=0)  # type: ignore[no-untyped-call]
+        return unit * denoise_tv_chambolle(scaled, weight=value, eps=0, max_num_iter=TV_TURNS, channel_axis=0)  # type: ignore[no-untyped-call]
 
     def margin(self, value: float) -> int:
         """Return how far the filter looks, in pixels."""
-        return TURNS + 2
+        return TV_TURNS + 2

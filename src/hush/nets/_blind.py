@@ -9,7 +9,7 @@ from torch.nn import functional
 from hush.nets._parts import CONVOLUTION, finish
 
 SURROUND = 2  # pixels: half side of the neighbourhood whose mean is the residual
-SCALES = (1, 4, 8)  # half sides of others that the last layers are shown as well
+BLUR_SCALES = (1, 4, 8)  # half sides of others that the last layers are shown as well
 
 
 def surroundings(x: Tensor, half: int = SURROUND) -> Tensor:
@@ -61,7 +61,7 @@ class Ending(nn.Module):
         if residual == "input":
             raise ValueError("a blind-spot network must not be given its own pixel: residual is smooth or none")
         self.inputs, self.residual = inputs, residual
-        seen = len(SCALES) * inputs if residual == "smooth" else 0
+        seen = len(BLUR_SCALES) * inputs if residual == "smooth" else 0
         self.join = nn.Sequential(
             CONVOLUTION[ndim](features + seen, features, 1), nn.LeakyReLU(0.1, inplace=True),
             CONVOLUTION[ndim](features, 2 * maps, 1), nn.LeakyReLU(0.1, inplace=True),
@@ -75,7 +75,7 @@ class Ending(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             around = surroundings(x)
             # at other scales: whether to look near or far is then a matter of the last layers alone
-            others = [surroundings(x, half) - around for half in SCALES]
+            others = [surroundings(x, half) - around for half in BLUR_SCALES]
         out = finish(self.last, self.join(self._joined([*features, *others], x)), x, "none")
         return torch.cat([out[:, : self.inputs] + around, out[:, self.inputs :]], 1)
 

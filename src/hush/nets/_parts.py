@@ -11,15 +11,15 @@ NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POOL = {2: functional.max_pool2d, 3: functional.max_pool3d}
 
 AVERAGE = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
-SMOOTH = 5  # pixels a side
+SMOOTH_KERNEL = 5  # pixels a side
 
 
 def smooth(x: Tensor) -> Tensor:
     """Return the mean over 5 pixels a side of (B, C, [Z,] Y, X), at the edges over what there is."""
     ndim = x.ndim - 2
-    padding = (SMOOTH // 2,) * (2 * ndim)
-    total = AVERAGE[ndim](functional.pad(x, padding), SMOOTH, stride=1)
-    share = AVERAGE[ndim](functional.pad(torch.ones_like(x[:1, :1]), padding), SMOOTH, stride=1)
+    padding = (SMOOTH_KERNEL // 2,) * (2 * ndim)
+    total = AVERAGE[ndim](functional.pad(x, padding), SMOOTH_KERNEL, stride=1)
+    share = AVERAGE[ndim](functional.pad(torch.ones_like(x[:1, :1]), padding), SMOOTH_KERNEL, stride=1)
     return total / share
 
 

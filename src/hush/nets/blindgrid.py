@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hush.nets import unet
-from hush.nets._blind import SCALES, Ending, layout
+from hush.nets._blind import BLUR_SCALES, Ending, layout
 from hush.nets._parts import CONVOLUTION, initialise
 
 STEP = 2  # pixels from one pixel of a phase to the next
@@ -120,7 +120,7 @@ class BlindGrid(nn.Module):
         depth = DEPTH if depth is None else depth
         self.far = unet.UNet(wide, wide, ndim=ndim, depth=depth, kernel=kernel, maps=maps, norm=norm)
         self.end = Ending(2 * wide, inputs, outputs, maps, ndim, residual)
-        self.margin = max(STEP * self.far.margin + STEP - 1, *SCALES)
+        self.margin = max(STEP * self.far.margin + STEP - 1, *BLUR_SCALES)
         initialise(self, self.end.last)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hush.nets._blind import SCALES, Ending, layout
+from hush.nets._blind import BLUR_SCALES, Ending, layout
 from hush.nets._parts import CONVOLUTION, NORM, POOL, initialise
 
 DEPTH = 3  # poolings, by default
@@ -153,7 +153,7 @@ class BlindSpot(nn.Module):
         reach = kernel - 1  # of a convolution: all of it upward
         levels = sum(2**level for level in range(depth))
         # a level: a convolution down and a row of shift, on its way up two convolutions, and one on the level below
-        return max(int(reach + levels * (3 * reach + 2 + reach) + reach * 2**depth + 1), *SCALES)
+        return max(int(reach + levels * (3 * reach + 2 + reach) + reach * 2**depth + 1), *BLUR_SCALES)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from hush.nets._parts import CONVOLUTION, NORM, SMOOTH, finish, initialise
+from hush.nets._parts import CONVOLUTION, NORM, SMOOTH_KERNEL, finish, initialise
 
 DEPTH = 17  # layers, by default
 
@@ -64,7 +64,7 @@ class DnCNN(nn.Module):
         super().__init__()
         depth = DEPTH if depth is None else depth
         self.residual, self.multiple = residual, 1
-        self.margin = max(depth * (kernel // 2), SMOOTH // 2)
+        self.margin = max(depth * (kernel // 2), SMOOTH_KERNEL // 2)
 
         def convolution(source: int, out: int, bias: bool) -> nn.Module:
             return CONVOLUTION[ndim](source, out, kernel, padding=kernel // 2, bias=bias)

@@ -13,7 +13,7 @@ from hush.nets._parts import initialise, smooth
 
 DEPTH = 2  # poolings of the folded image, by default
 FOLD = 2  # pixels a side that become channels
-QUIET = 0.1  # share with which a residual block begins
+QUIET_START = 0.1  # share with which a residual block begins
 BLOCKS = 2  # residual blocks a level on the way down, and as many on the way up, by default
 
 
@@ -123,7 +123,7 @@ class ResUNet(nn.Module):
         initialise(self, self.last)
         for block in self.modules():
             if isinstance(block, _Residual):
-                block.quieten(QUIET)
+                block.quieten(QUIET_START)
 
     def silence(self, kept: int) -> None:
         """Let the blocks of a level after the first so many add nothing at first: the network is what it was."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from hush.nets._parts import CONVOLUTION, SMOOTH, block, finish, initialise
+from hush.nets._parts import CONVOLUTION, SMOOTH_KERNEL, block, finish, initialise
 
 DEPTH = 2  # convolutions before the last layer, by default
 
@@ -54,7 +54,7 @@ class Shallow(nn.Module):
         super().__init__()
         depth = DEPTH if depth is None else depth
         self.residual, self.multiple = residual, 1
-        self.margin = max(depth * (kernel // 2), SMOOTH // 2)
+        self.margin = max(depth * (kernel // 2), SMOOTH_KERNEL // 2)
         widths = [inputs, *[maps] * depth]
         self.body = nn.Sequential(*(block(a, b, kernel, ndim, norm) for a, b in pairwise(widths)))
         self.last = CONVOLUTION[ndim](maps, outputs, 1)

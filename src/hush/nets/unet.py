@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from hush.nets._parts import CONVOLUTION, POOL, SMOOTH, MaxBlurPool, Stage, block, finish, initialise
+from hush.nets._parts import CONVOLUTION, POOL, SMOOTH_KERNEL, MaxBlurPool, Stage, block, finish, initialise
 
 DEPTH = 2  # poolings, by default
 
@@ -94,7 +94,7 @@ class UNet(nn.Module):
         down = sum((reach + (3 if blur_pool else 1)) * 2**level for level in range(self.depth))
         # a stage looks half a kernel far on the level below, half a kernel on its own, and one for the up-sampling
         up = sum((3 * (kernel // 2) + 1) * 2**level for level in range(self.depth))
-        return max(int(down + reach * 2**self.depth + up), SMOOTH // 2)
+        return max(int(down + reach * 2**self.depth + up), SMOOTH_KERNEL // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, [Z,] Y, X) to (B, outputs, [Z,] Y, X) in float32; the body runs in autocast's precision."""

@@ -20,10 +20,10 @@ from hush.noise.rician import Rician
 from hush.noise.stripes import Stripes
 
 Ends = tuple[float, float]
-STEPS = 33  # of brightness, at which variance is taken
-EVEN = 0.01  # share of the variance that it changes by where it is the same at all brightnesses
-TURNS, TRIED = 4, 31  # in which ranges are decided one after the other, and places that are tried of each
-SMALL = 1e-4  # share of brightness; a deviation that counts for nothing
+LEVEL_STEPS = 33  # of brightness, at which variance is taken
+EVEN_VARIANCE = 0.01  # share of the variance that it changes by where it is the same at all brightnesses
+RANGE_TURNS, RANGE_TRIED = 4, 31  # in which ranges are decided one after the other, and places that are tried of each
+SMALL_SHARE = 1e-4  # share of brightness; a deviation that counts for nothing
 
 
 def remaining(model: NoiseModel) -> tuple[float, NoiseModel | None]:
@@ -64,7 +64,7 @@ def as_one(model: NoiseModel, ends: Ends) -> NoiseModel:
     if not isinstance(model, (InSequence, InSpace)):
         return model
     light = [part for part in getattr(model, "parts", ()) if isinstance(part, (Poisson, PoissonGaussian))]
-    bright = np.linspace(*ends, STEPS)
+    bright = np.linspace(*ends, LEVEL_STEPS)
     variance = model.moments(bright[:, None])[1][:, 0]
     if isinstance(model, InSequence) and any(isinstance(part, Rician) for part in model.parts):
         return Rician(math.sqrt(float(variance[-1])))
@@ -76,7 +76,7 @@ def as_one(model: NoiseModel, ends: Ends) -> NoiseModel:
     middle, level = float(bright.mean()), float(variance.mean())
     slope = float(np.polyfit(bright - middle, variance, 1)[0])
     slope = min(slope, level / (middle - ends[0]))  # no variance below zero at the dark end
-    if slope * (ends[1] - ends[0]) <= EVEN * level:
+    if slope * (ends[1] - ends[0]) <= EVEN_VARIANCE * level:
         return Gaussian(math.sqrt(level))
     return PoissonGaussian.from_line(slope, level - slope * middle)
 
@@ -100,7 +100,7 @@ def decided(noise: Noise, seen: Callable[[np.ndarray], np.ndarray], ends: Ends) 
         With every range at its quieter end, and at its louder one.
     """
     bright = np.linspace(*ends, 3)
-    least = (SMALL * (ends[1] - ends[0])) ** 2
+    least = (SMALL_SHARE * (ends[1] - ends[0])) ** 2
     wanted = np.log(np.maximum(seen(bright), 0) + least)
 
     def variance(places: Sequence[float]) -> np.ndarray:
@@ -116,7 +116,7 @@ def decided(noise: Noise, seen: Callable[[np.ndarray], np.ndarray], ends: Ends) 
         low, high = (variance(_with(places, which, end)).sum() for end in (0.0, 1.0))
         if low > high:
             quiet[which], loud[which] = 1.0, 0.0
-    for which in list(range(noise.ranges)) * (TURNS if noise.ranges > 1 else 1):
+    for which in list(range(noise.ranges)) * (RANGE_TURNS if noise.ranges > 1 else 1):
         places = _with(places, which, _best(partial(_along, away, places, which)))
     return noise.at(places), [noise.at(quiet), noise.at(loud)]
 
@@ -131,8 +131,8 @@ def _along(away: Callable[[Sequence[float]], float], places: Sequence[float], wh
 
 def _best(away: Callable[[float], float]) -> float:
     """The place between 0 and 1 where a function is least, near zero the finer; an end where that is as good."""
-    tried = np.linspace(0, 1, TRIED) ** 3
+    tried = np.linspace(0, 1, RANGE_TRIED) ** 3
     at = int(np.argmin([away(place) for place in tried]))
-    ends = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, TRIED - 1)])
+    ends = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, RANGE_TRIED - 1)])
     found = float(optimize.minimize_scalar(away, bounds=ends, method="bounded", options={"xatol": 1e-7}).x)
     return min((float(tried[at]), found), key=away)

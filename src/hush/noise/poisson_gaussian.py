@@ -13,8 +13,8 @@ from hush.noise._formulas import demand, like, log_normal
 
 Array = Any
 TERMS, SPAN = 96, 9.0  # numbers of photons that are summed over, and deviations to both sides that they cover
-READ = 1e-3  # photons of read noise that there is at least
-LEAST = 1e-6  # photons that are expected at least
+LEAST_READ = 1e-3  # photons of read noise that there is at least
+LEAST_GAIN = 1e-6  # photons that are expected at least
 NEWTON = 40  # steps to the likeliest number of photons, each at least to a third of the way
 
 
@@ -87,8 +87,8 @@ class PoissonGaussian(NoiseModel):
         thousandth of the gain in width.
         """
         xp, plain = namespace(clean), _plain
-        rate = (clean - self.offset).clip(LEAST * self.gain) / self.gain
-        value, read = (noisy - self.offset) / self.gain, (self.sigma**2 / self.gain**2 + READ**2) ** 0.5
+        rate = (clean - self.offset).clip(LEAST_GAIN * self.gain) / self.gain
+        value, read = (noisy - self.offset) / self.gain, (self.sigma**2 / self.gain**2 + LEAST_READ**2) ** 0.5
         first, step = _window(plain(rate), plain(value), plain(read + 0 * rate))
         photons = first[..., None] + step[..., None] * like(np.arange(TERMS), clean)
         rate, value = rate[..., None], (value + 0 * clean)[..., None]

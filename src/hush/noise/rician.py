@@ -14,8 +14,8 @@ from hush.noise._formulas import demand, like, outer
 
 Array = Any
 POINTS = 32  # of a phase
-WIDE = 7.0  # deviations of a phase beyond which none is likely
-FAR = 400.0  # squared mean over variance beyond which noise is all but Gaussian
+WIDE_PRIOR = 7.0  # deviations of a phase beyond which none is likely
+FAR_FROM_ZERO = 400.0  # squared mean over variance beyond which noise is all but Gaussian
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Rician(NoiseModel):
         far = clean * (1 - bend) + self.sigma**2 * (1 - bend / 2)  # where `exact` is the difference of large numbers
         exact = mu**2 + clean + 2 * self.sigma**2 - mean**2
         total = outer(slope) * cov
-        own = xp.where(snr > FAR, far, exact) - xp.diagonal(total, 0, -2, -1)
+        own = xp.where(snr > FAR_FROM_ZERO, far, exact) - xp.diagonal(total, 0, -2, -1)
         return mean, total + diagonal(own)
 
     def posterior(self, noisy: Array, mu: Array, cov: Array) -> tuple[Array, Array]:
@@ -108,7 +108,9 @@ class Rician(NoiseModel):
         square, product = noisy**2 * clean / (self.sigma**2 * total), noisy * mu / total
         sharp = square + abs(product)
         sharp = sharp if xp is np else sharp.detach()
-        narrow = WIDE / sharp.clip((2 * WIDE / math.pi) ** 2) ** 0.5  # at most half a pi; none are likely beyond
+        narrow = (
+            WIDE_PRIOR / sharp.clip((2 * WIDE_PRIOR / math.pi) ** 2) ** 0.5
+        )  # at most half a pi; none are likely beyond
         angle, weight = (like(values, mu) for values in _rule(1.0))
         cosine = xp.cos(narrow[..., None] * angle)
         fall = square[..., None] * (cosine**2 - 1) / 2 - abs(product)[..., None]

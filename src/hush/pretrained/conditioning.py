@@ -17,13 +17,13 @@ from hush.estimation.correlation import lags_of
 from hush.estimation.saturation import flat
 from hush.pretrained.card import Card
 from hush.quality import risk
-from hush.vst.stabilizer import AROUND, Stabilizer
+from hush.vst.stabilizer import BLUR, Stabilizer
 
 CUT = 2.5  # deviations from the largest value that pixels can have, within which noise is cut off
 PEAK = 255.0  # levels of the weights are said of it
-LOW, HIGH = 0.5, 99.5  # percentiles that are taken for black and white
-LOOKED = 8  # planes in which they are looked for
-SAMPLE = 1 << 18  # pixels of them
+LOW, HIGH_PERCENTILE = 0.5, 99.5  # percentiles that are taken for black and white
+PLANES_LOOKED_AT = 8  # planes in which they are looked for
+VALUES_SAMPLE = 1 << 18  # pixels of them
 WAVES = 3  # frequencies along Y, along X and over colours at which a network's derivative is read
 TURN = 0.42  # radians a pixel by which they lie off zero
 
@@ -52,7 +52,7 @@ def noisy_where(values: Array, ways: Sequence[Stabilizer]) -> Array:
         ends = [way.noise.clipped_high]
         if not way.stabilises:  # at a low count there is none quite often
             ends.append(way.noise.clipped_low)
-        around = ndimage.gaussian_filter(plane, AROUND)
+        around = ndimage.gaussian_filter(plane, BLUR)
         for end in ends:
             if end is not None:
                 each &= np.abs(around - float(way.forward(np.float32(end)))) > CUT * way.sigma
@@ -70,7 +70,7 @@ def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
 
 def _unit(seen: Array, values: Array) -> Array:
     """What in stabilised (C, 1, N) is as much as 1 is in the image, (C, 1, 1)."""
-    before, after = (np.ptp(np.percentile(each, [LOW, HIGH], axis=(1, 2)), 0) for each in (seen, values))
+    before, after = (np.ptp(np.percentile(each, [LOW, HIGH_PERCENTILE], axis=(1, 2)), 0) for each in (seen, values))
     unit: Array = (np.maximum(after, 1e-12) / np.maximum(before, 1e-12)).reshape(-1, 1, 1).astype(np.float32)
     return unit
 
@@ -107,15 +107,15 @@ class Conditioning:
     def of(cls, views: Sequence[Array], ways: Sequence[Stabilizer], card: Card, colours: bool) -> Conditioning:
         """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
         plain = cls(card, ways, colours and len(ways) == 3 and card.channels == 1)
-        some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, LOOKED).astype(int))]
+        some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int))]
         seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
-        seen = seen[..., :: max(1, seen.shape[2] // SAMPLE)]
+        seen = seen[..., :: max(1, seen.shape[2] // VALUES_SAMPLE)]
         values = np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)])
         alike = len({way.stabilises for way in ways}) == 1
         if plain.opponents and not alike:
             plain = replace(plain, unit=_unit(seen, values))
         values = plain.mixed(values)[:, 0]
-        low, high = np.percentile(values, [LOW, HIGH], axis=1)
+        low, high = np.percentile(values, [LOW, HIGH_PERCENTILE], axis=1)
         extent = np.maximum(high - low, 1e-12)
         if plain.opponents or (plain.joint and alike):
             extent = np.full_like(extent, extent.max())

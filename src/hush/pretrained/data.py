@@ -25,12 +25,12 @@ from hush.quality import risk
 from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
 from hush.vst import anscombe
-from hush.vst.stabilizer import AROUND
+from hush.vst.stabilizer import BLUR
 
-REACH = 4  # pixels over which neighbours may share noise
+SHIFT_REACH = 4  # pixels over which neighbours may share noise
 SMEARED = 0.2  # correlation up to which low-count noise is smeared
 EXCESS = (1.15, 2.5)  # of amplified photons: photomultipliers have less than EMCCDs, which have 2
-READ = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
+READ_NOISES = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
 @dataclass(frozen=True)
@@ -195,12 +195,12 @@ def _shared_noise(clean: Tensor, longest: float, chosen: Tensor, rng: torch.Gene
     length = draw(count, 2) * longest * chosen
     alone = draw(count, 1)  # below 1/6: along X only, below 1/3: along Y only
     length = length * torch.cat([alone >= 1 / 6, (alone < 1 / 6) | (alone >= 1 / 3)], 1)
-    taps = torch.arange(-REACH, REACH + 1.0, device=clean.device)
+    taps = torch.arange(-SHIFT_REACH, SHIFT_REACH + 1.0, device=clean.device)
     kernel = torch.exp(-0.5 * (taps / length[..., None].clip(1e-3)) ** 2)  # (B, 2, taps)
     kernel = kernel / kernel.square().sum(-1, keepdim=True).sqrt()
     told = (kernel[..., 1:] * kernel[..., :-1]).sum(-1)
     noise = torch.randn(
-        (count, channels, high + 2 * REACH, wide + 2 * REACH), generator=rng, device=clean.device
+        (count, channels, high + 2 * SHIFT_REACH, wide + 2 * SHIFT_REACH), generator=rng, device=clean.device
     ).swapaxes(0, 1)  # (C, B, Y, X): a kernel a patch
     with torch.autocast(clean.device.type, enabled=False):
         noise = functional.conv2d(noise, kernel[:, :1, :, None], groups=count)
@@ -221,14 +221,14 @@ def _photons(
     """
     peak = np.exp(rng.uniform(np.log(how["least"]), np.log(how["most"])))
     floor = peak * 10 ** rng.uniform(-3, -0.5)  # a background that is never quite dark
-    read = float(rng.choice(READ))
+    read = float(rng.choice(READ_NOISES))
     rate = floor + (peak - floor) * np.clip(clean + 0.5, 0, 1)
     if how["amplified"] and rng.random() < how["amplified"]:  # their variance is the same, and the transform with it
         counts = EMCCD(1.0, sigma=read, excess=rng.uniform(*EXCESS)).sample(rate, rng)
     else:
         counts = rng.poisson(rate) + read * rng.standard_normal(rate.shape)
     seen, mean = anscombe.forward(counts, 1.0, 0.0, read), anscombe.expected(rate, 1.0, 0.0, read)
-    dark = 1 - anscombe.deviation(ndimage.gaussian_filter(seen, (0, AROUND, AROUND)), 1.0, 0.0, read)
+    dark = 1 - anscombe.deviation(ndimage.gaussian_filter(seen, (0, BLUR, BLUR)), 1.0, 0.0, read)
     low, high = np.percentile(seen, [0.5, 99.5])
     extent = max(float(high - low) * 2 ** rng.uniform(0, 1), PEAK / most)  # whole images extend further than patches
     middle = (low + high) / 2 + rng.uniform(-0.2, 0.2) * extent

@@ -31,8 +31,8 @@ from hush.training.train_network import Task, learn
 from hush.training.trainer import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
-OWN = ("batch", "patch", "power", "amplified")  # what a cycle may have of its own
-LARGE = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
+OWN_SETTINGS = ("batch", "patch", "power", "amplified")  # what a cycle may have of its own
+LARGE_LOSS = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
 
 
 def recipes() -> dict[str, Path]:
@@ -65,7 +65,7 @@ def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generat
             away = away * batch.valid
         square = away.square().mean((1, 2, 3))
         usual = ((PEAK * seen.level.mean(1).flatten() + USUAL[0]) / PEAK) ** power
-        relative: Tensor = LARGE * (square / usual).mean()
+        relative: Tensor = LARGE_LOSS * (square / usual).mean()
         return relative
 
     return loss
@@ -149,8 +149,8 @@ def pretrain(
 
 
 def _own(cycle: dict[str, Any]) -> dict[str, Any]:
-    """What of `OWN` is said."""
-    return {key: cycle[key] for key in OWN if key in cycle}
+    """What of `OWN_SETTINGS` is said."""
+    return {key: cycle[key] for key in OWN_SETTINGS if key in cycle}
 
 
 def _begun(recipe: dict[str, Any], begin: nn.Module | None) -> nn.Module:

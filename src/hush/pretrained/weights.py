@@ -29,7 +29,7 @@ WEIGHTS = {  # what ships for so many colours, without and with a camera's noise
     (3, False): ("colour-fast", "gaussian-fast"),
     (3, True): ("camera-fast", "gaussian-fast"),
 }
-BLIND = "photograph-fast"  # those that are told nothing of the noise
+BLIND_WEIGHTS = "photograph-fast"  # those that are told nothing of the noise
 FAST, BEST = "-fast", "-best"  # how the names of weights end: of less arithmetic, and of more, where there are any
 
 

@@ -8,24 +8,27 @@ import numpy as np
 
 from hush.core.findings import Finding
 from hush.core.image import Array, Image
-from hush.estimation.level import FLAT
+from hush.estimation.level import BUSY_FLAT
 from hush.estimation.report import NoiseReport
 from hush.estimation.saturation import flat
 from hush.quality import risk
 from hush.quality.estimate import Domain
 from hush.vst.stabilizer import Stabilizer
 
-LEAST = 64  # pixels a side: smaller images say too little
-SHARED = 0.1  # correlation of neighbours in what was removed from which on it is not the noise alone
-KEPT = -0.2  # the same below which noise was kept: a mean over neighbours leaves what alternates
+SMALLEST_SIDE = 64  # pixels a side: smaller images say too little
+RESIDUAL_SHARED = 0.1  # correlation of neighbours in what was removed from which on it is not the noise alone
+ALTERNATES = -0.2  # the same below which noise was kept: a mean over neighbours leaves what alternates
 STRUCTURE = 2.5  # variance of the means of 8 x 8 removed pixels, in units of what noise alone would have
 SLOPE = 0.05  # departure of the slope of brightness after against before
 TELLING = 100  # the same variance of the noisy image from which on a slope through block means says something
-LITTLE, MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
+POWER_LITTLE, POWER_MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
-LESS = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
-BLOCK = 8  # side of the squares whose medians have the contrast of an image
-SURE, NONE = 10.0, 0.02  # deviations of such a median beyond which contrast is sure; share of it that none has
+LESS_FOUND = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
+SQUARE_SIDE = 8  # side of the squares whose medians have the contrast of an image
+SURE_CONTRAST, NO_CONTRAST = (
+    10.0,
+    0.02,
+)  # deviations of such a median beyond which contrast is sure; share of it that none has
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 
@@ -39,8 +42,8 @@ def texture(report: NoiseReport, own: Sequence[float]) -> Finding | None:
     own : sequence of float
         Multiples of its level at which the network is self-consistent.
     """
-    said = any(channel.given or channel.white or channel.flat >= FLAT for channel in report.channels)
-    if said or not own or max(own) >= LESS:
+    said = any(channel.given or channel.white or channel.flat >= BUSY_FLAT for channel in report.channels)
+    if said or not own or max(own) >= LESS_FOUND:
         return None
     sentence = f"it stays as it is; the network finds {max(own):.2g} times as much; if it is noise, give --noise"
     return Finding("texture", sentence, max(own))
@@ -58,7 +61,10 @@ def diagnose(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0
     level : float
         Multiple of its level that was found better.
     """
-    if min(noisy.sizes["Y"], noisy.sizes["X"]) < LEAST or not np.isfinite(np.asarray(noisy.data, np.float32)).all():
+    if (
+        min(noisy.sizes["Y"], noisy.sizes["X"]) < SMALLEST_SIDE
+        or not np.isfinite(np.asarray(noisy.data, np.float32)).all()
+    ):
         return []
     domain = Domain(noisy, report)
     before = domain.stack(noisy.data, lambda way, plane: way.forward(way.repair(plane)))  # impulses are meant to go
@@ -92,20 +98,24 @@ def contrast_lost(noisy: Array, clean: Array) -> bool:
     >>> contrast_lost(image, 0 * image), contrast_lost(image, image / 2), contrast_lost(image * 0 + 3, image * 0)
     (True, False, False)
     """
-    high, wide = (size // BLOCK for size in noisy.shape)
+    high, wide = (size // SQUARE_SIDE for size in noisy.shape)
     skip = max(1, noisy.size >> 18)
     spreads, middles = [], []
     for plane in (noisy, clean):
-        cut = plane[: high * BLOCK, : wide * BLOCK].reshape(high, BLOCK, wide, BLOCK)[::skip].swapaxes(1, 2)
-        blocks = np.asarray(cut, np.float64).reshape(-1, BLOCK**2)
+        cut = (
+            plane[: high * SQUARE_SIDE, : wide * SQUARE_SIDE]
+            .reshape(high, SQUARE_SIDE, wide, SQUARE_SIDE)[::skip]
+            .swapaxes(1, 2)
+        )
+        blocks = np.asarray(cut, np.float64).reshape(-1, SQUARE_SIDE**2)
         with np.errstate(invalid="ignore"):  # squares with infinite values are left out
             middles.append(np.median(blocks, 1))
             spreads.append(blocks.std(1))
     known = np.isfinite(middles[0]) & np.isfinite(middles[1])
-    if known.sum() < BLOCK**2:
+    if known.sum() < SQUARE_SIDE**2:
         return False
     before, after = (float(np.ptp(np.quantile(each[known], [0.05, 0.95]))) for each in middles)
-    return before > SURE * float(np.median(spreads[0][known])) / BLOCK and after < NONE * before
+    return before > SURE_CONTRAST * float(np.median(spreads[0][known])) / SQUARE_SIDE and after < NO_CONTRAST * before
 
 
 def _flat(_: Stabilizer, plane: Array) -> Array:
@@ -122,19 +132,19 @@ def _shape(rest: Array, flat: float) -> list[Finding]:
     said = []
     power = float(np.mean(rest**2)) / (1 - flat)
     white = risk.residual(rest, np.zeros_like(rest))["whiteness"]
-    if white > SHARED:
+    if white > RESIDUAL_SHARED:
         said.append(
             _found(
                 "residual-correlated", white, "The residual is spatially correlated ({:.2f}): fine detail may be lost."
             )
         )
-    if white < KEPT:
+    if white < ALTERNATES:
         said.append(
             _found("residual-alternates", white, "The residual alternates ({:.2f}): part of the noise is left.")
         )
-    if power < LITTLE:
+    if power < POWER_LITTLE:
         said.append(_found("power-low", power, "Only {:.0%} of the noise's power was removed: part of it is left."))
-    if power > MUCH:
+    if power > POWER_MUCH:
         said.append(_found("power-high", power, "{:.1f} times the noise's power was removed: detail may be lost."))
     structure = _structure(rest)
     if structure > STRUCTURE:
@@ -154,10 +164,10 @@ def _pattern(rest: Array) -> float:
     Chance has 11 in a window of 256 x 256 and 14 in one of 1024 x 1024. A square that has more of everything, as a
     bright one in the dark where photons are few, is measured by what it has.
     """
-    window = np.outer(np.hanning(LEAST + 2)[1:-1], np.hanning(LEAST + 2)[1:-1])
+    window = np.outer(np.hanning(SMALLEST_SIDE + 2)[1:-1], np.hanning(SMALLEST_SIDE + 2)[1:-1])
     window /= np.sqrt((window**2).sum())
-    squares = np.lib.stride_tricks.sliding_window_view(rest, (LEAST, LEAST), (-2, -1))
-    half = squares[:, :: LEAST // 2, :: LEAST // 2]
+    squares = np.lib.stride_tricks.sliding_window_view(rest, (SMALLEST_SIDE, SMALLEST_SIDE), (-2, -1))
+    half = squares[:, :: SMALLEST_SIDE // 2, :: SMALLEST_SIDE // 2]
     highest = 0.0
     for row in half.swapaxes(0, 1):
         power = np.abs(np.fft.rfft2(row * window)) ** 2

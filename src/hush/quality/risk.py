@@ -15,7 +15,7 @@ Function = Callable[[Array], Array]
 
 SPACING = 4  # of masked pixels, more where noise is correlated
 FRESH = 0.5  # noise given to hidden pixels, in units of the image's: 0 favours weak filters, 1 strong ones
-BLOCK = 32  # side of the blocks whose spread gives the standard error
+RISK_BLOCK = 32  # side of the blocks whose spread gives the standard error
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def consistent(
 def mean(errors: Array) -> Risk:
     """Mean, and its standard error from blocks: neighbours are not independent."""
     value = float(np.nanmean(errors))
-    high, wide = (max(1, size // BLOCK) for size in errors.shape[-2:])
+    high, wide = (max(1, size // RISK_BLOCK) for size in errors.shape[-2:])
     rows = np.array_split(np.arange(errors.shape[-2]), high)
     columns = np.array_split(np.arange(errors.shape[-1]), wide)
     flat = errors.reshape(-1, *errors.shape[-2:])

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from hush.methods._base import Result
 
 FORMAT = 1
-MADE = "hush denoise --results"
-SIDE = 1024  # longest side of a picture
-SETS, PLANES = 24, 6  # sets of before, after and noise in all; planes of a channel
-VALUES = 16 * SIDE**2  # in all sets together: noise does not compress, and this keeps the page below about 60 MB
-SAMPLE = 1 << 22  # values of a channel from which its numbers are measured
+MADE_BY = "hush denoise --results"
+PICTURE_SIDE = 1024  # longest side of a picture
+SETS, PLANES_SHOWN = 24, 6  # sets of before, after and noise in all; planes of a channel
+VALUES = (
+    16 * PICTURE_SIDE**2
+)  # in all sets together: noise does not compress, and this keeps the page below about 60 MB
+HISTOGRAM_SAMPLE = 1 << 22  # values of a channel from which its numbers are measured
 HUGE = 1 << 28  # pixels of a plane beyond which an overview reads one row of each block only
-SIDES = ("before", "after", "noise")
+PICTURES = ("before", "after", "noise")
 BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 LABELS = {
     "method": "Method",
@@ -73,8 +75,8 @@ def page(folder: str | os.PathLike[str], path: str | os.PathLike[str], *, overwr
     folder, path = Path(folder), Path(path)
     _html.check(path, overwrite)
     record = folder / "result.json"
-    facts = _html.read_record(record, FORMAT, MADE)
-    with _html.reading(record, MADE):
+    facts = _html.read_record(record, FORMAT, MADE_BY)
+    with _html.reading(record, MADE_BY):
         context = _context(facts, folder)
     files.write_text(path, _html.render("denoising.html", **context))
 
@@ -85,7 +87,7 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     told = {"method": done.get("title") or done.get("method")}
     told |= {key: done[key] for key in LABELS if key != "method" and done.get(key) is not None}
     sets = [dict(item) for item in facts["sets"]]
-    pictures = [{side: _html.picture(folder, item.pop(side)) for side in SIDES} for item in sets]
+    pictures = [{side: _html.picture(folder, item.pop(side)) for side in PICTURES} for item in sets]
     shown = {"channels": facts["channels"], "loss": facts["loss"], "sets": sets}
     return {
         "kind": "denoising report",
@@ -277,10 +279,10 @@ def _choose(noisy: Image, clean: Image) -> tuple[dict[int, list[Pair]], int]:
     shown = _spread(sorted(by_channel), SETS)
     height, width = noisy.sizes["Y"], noisy.sizes["X"]
     most = len(by_channel[0])
-    views = 1 if max(height, width) <= SIDE else 4 if most == 1 else 2
-    values = min(height, SIDE) * min(width, SIDE) * noisy.samples()
+    views = 1 if max(height, width) <= PICTURE_SIDE else 4 if most == 1 else 2
+    values = min(height, PICTURE_SIDE) * min(width, PICTURE_SIDE) * noisy.samples()
     sets = max(1, min(SETS, VALUES // values) // len(shown))
-    planes = max(1, min(PLANES, most, sets // views))
+    planes = max(1, min(PLANES_SHOWN, most, sets // views))
     chosen = {}
     for channel in shown:
         pairs = []
@@ -312,7 +314,7 @@ def _windows(pairs: Sequence[Pair], views: int) -> list[tuple[str, int, int]]:
     _, height, width = pairs[0].before.shape
     if views < 2:
         return []
-    high, wide, step = min(height, SIDE), min(width, SIDE), -(-max(height, width) // SIDE)
+    high, wide, step = min(height, PICTURE_SIDE), min(width, PICTURE_SIDE), -(-max(height, width) // PICTURE_SIDE)
     maps = np.zeros((2, -(-height // step), -(-width // step)))  # detail, noise
     for pair in pairs:
         _, after, _, energy = np.nan_to_num(_overview(pair, step, 1)).mean(axis=1)
@@ -320,8 +322,8 @@ def _windows(pairs: Sequence[Pair], views: int) -> list[tuple[str, int, int]]:
         maps += [score / (score.max() or 1) for score in (slope, energy)]
     corners = [
         (int(y), int(x))
-        for y in np.linspace(0, height - high, -(-height // SIDE))
-        for x in np.linspace(0, width - wide, -(-width // SIDE))
+        for y in np.linspace(0, height - high, -(-height // PICTURE_SIDE))
+        for x in np.linspace(0, width - wide, -(-width // PICTURE_SIDE))
     ]
     found = [("centre", (height - high) // 2, (width - wide) // 2)]
     for title, score in zip(("most detail", "largest residual"), maps, strict=True):
@@ -339,7 +341,7 @@ def _windows(pairs: Sequence[Pair], views: int) -> list[tuple[str, int, int]]:
 def _sample(pairs: Sequence[Pair]) -> list[Array]:
     """Return before, after and noise at finite pixels of whole rows: a grid could fall in step with stripes."""
     samples, height, width = pairs[0].before.shape
-    rng, each = np.random.default_rng(0), SAMPLE // len(pairs) // samples
+    rng, each = np.random.default_rng(0), HISTOGRAM_SAMPLE // len(pairs) // samples
     columns = slice(None, None, -(-width // each))
     count = max(1, min(height, each // min(width, each)))
     found = []
@@ -399,13 +401,13 @@ def _reach(noise: Array) -> float:
 def _views(pair: Pair, windows: Sequence[Any]) -> Any:
     """Yield the pictures of a plane: the whole of it, then the crops at full resolution."""
     _, height, width = pair.before.shape
-    step = -(-max(height, width) // SIDE)
+    step = -(-max(height, width) // PICTURE_SIDE)
     title = "whole image" if step == 1 else "overview"
     whole = pair.read() if step == 1 else list(_overview(pair, step, 1 if height * width > HUGE else step)[:3])
     size = {"height": whole[0].shape[-2], "width": whole[0].shape[-1]}
     yield whole, {"view": title, "x": 0, "y": 0, **size, "step": step}
     for count, (why, y, x) in enumerate(windows, 1):
-        values = pair.read(slice(y, y + SIDE), slice(x, x + SIDE))
+        values = pair.read(slice(y, y + PICTURE_SIDE), slice(x, x + PICTURE_SIDE))
         size = {"height": values[0].shape[-2], "width": values[0].shape[-1]}
         yield values, {"view": f"crop {count}: {why}", "x": x, "y": y, **size, "step": 1}
 

@@ -13,7 +13,7 @@ from hush.core import files
 from hush.estimation.report import NAMES
 from hush.reports import _html
 
-WIDE, HIGH, LEFT, BELOW, ROOM = 640, 360, 64, 44, 10  # of a plot, and its margins, in pixels
+PLOT_WIDE, PLOT_HIGH, LEFT, PLOT_BELOW, ROOM = 640, 360, 64, 44, 10  # of a plot, and its margins, in pixels
 USED = 0.3  # weight in the fit from which on a point counts as used
 
 
@@ -85,11 +85,13 @@ class Frame:
 
     def x(self, brightness: float) -> float:
         """Return how far to the right a brightness is."""
-        return round(LEFT + (brightness - self.low) / (self.high - self.low) * (WIDE - LEFT - ROOM), 1)
+        return round(LEFT + (brightness - self.low) / (self.high - self.low) * (PLOT_WIDE - LEFT - ROOM), 1)
 
     def y(self, variance: float) -> float:
         """Return how far down a variance is; what is outside is drawn at the edge."""
-        return round(HIGH - BELOW - min(max(variance / self.top, 0), 1.02) * (HIGH - BELOW - ROOM), 1)
+        return round(
+            PLOT_HIGH - PLOT_BELOW - min(max(variance / self.top, 0), 1.02) * (PLOT_HIGH - PLOT_BELOW - ROOM), 1
+        )
 
     def path(self, variance: Callable[[float], float]) -> list[str]:
         """Return the points of a curve from the left to the right."""
@@ -116,11 +118,11 @@ def _plot(found: Mapping[str, Any]) -> dict[str, Any]:
         "across": [{"at": frame.x(value), "text": f"{value:g}"} for value in ticks(frame.low, frame.high, 6)],
         "up": [{"at": frame.y(value), "text": f"{value:g}"} for value in ticks(0.0, frame.top, 5)],
         "left": LEFT,
-        "right": WIDE - ROOM,
+        "right": PLOT_WIDE - ROOM,
         "top": ROOM,
-        "floor": HIGH - BELOW,
-        "width": WIDE,
-        "height": HIGH,
+        "floor": PLOT_HIGH - PLOT_BELOW,
+        "width": PLOT_WIDE,
+        "height": PLOT_HIGH,
     }
 
 

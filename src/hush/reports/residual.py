@@ -12,7 +12,7 @@ import numpy as np
 from hush.core.image import Array
 
 MIDDLE = 1024  # side of the window from which correlations are measured
-LAGS = 8
+LAGS_SHOWN = 8
 CORRELATED = 0.1  # a lag-1 correlation worth a word
 
 
@@ -60,41 +60,41 @@ def measure(after: Array, noise: Array, whole: bool) -> dict[str, Any]:
 
 
 def _lags(plane: Array) -> Array:
-    """Return the sums of products of a plane with itself, moved by -LAGS to LAGS in both axes."""
-    shape = (plane.shape[0] + LAGS, plane.shape[1] + LAGS)  # zeros enough that nothing comes round
+    """Return the sums of products of a plane with itself, moved by -LAGS_SHOWN to LAGS_SHOWN in both axes."""
+    shape = (plane.shape[0] + LAGS_SHOWN, plane.shape[1] + LAGS_SHOWN)  # zeros enough that nothing comes round
     power = np.abs(np.fft.rfft2(plane, shape)) ** 2
-    at = np.arange(-LAGS, LAGS + 1)
+    at = np.arange(-LAGS_SHOWN, LAGS_SHOWN + 1)
     found: Array = np.fft.irfft2(power, shape)[np.ix_(at, at)]
     return found
 
 
 def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, Any]:
     """Return the autocorrelation of the residual in the middle of the planes; what it says as a code and a sentence."""
-    grid: list[list[float | None]] = [[None] * (2 * LAGS + 1) for _ in range(2 * LAGS + 1)]
+    grid: list[list[float | None]] = [[None] * (2 * LAGS_SHOWN + 1) for _ in range(2 * LAGS_SHOWN + 1)]
     facts: dict[str, Any] = {"autocorrelation": grid, "lag1": {"rows": None, "columns": None}, "strongest": None}
     _, height, width = pairs[0].before.shape
     y, x = ((max(0, (n - MIDDLE) // 2), max(0, (n - MIDDLE) // 2) + MIDDLE) for n in (height, width))
-    products, counts = np.zeros((2, 2 * LAGS + 1, 2 * LAGS + 1))
+    products, counts = np.zeros((2, 2 * LAGS_SHOWN + 1, 2 * LAGS_SHOWN + 1))
     for pair in pairs if noise else ():
         for plane in pair.read(slice(*y), slice(*x))[2]:
             good = np.isfinite(plane)
             if good.any():
                 products += _lags(np.where(good, plane - plane[good].mean(), 0))
                 counts += np.rint(_lags(good.astype(np.float64)))
-    if products[LAGS, LAGS] <= 0:
+    if products[LAGS_SHOWN, LAGS_SHOWN] <= 0:
         return facts | {"code": "constant", "sentence": "The residual is the same everywhere: nothing to correlate."}
-    if counts[LAGS, LAGS] < 64:
+    if counts[LAGS_SHOWN, LAGS_SHOWN] < 64:
         sentence = "There are too few pixels to tell whether the residual is spatially correlated."
         return facts | {"code": "few_pixels", "sentence": sentence}
     with np.errstate(all="ignore"):
         found = np.where(counts > 0, products / counts, np.nan)
-    found /= found[LAGS, LAGS]
-    rows, columns = float(found[LAGS, LAGS + 1]), float(found[LAGS + 1, LAGS])
+    found /= found[LAGS_SHOWN, LAGS_SHOWN]
+    rows, columns = float(found[LAGS_SHOWN, LAGS_SHOWN + 1]), float(found[LAGS_SHOWN + 1, LAGS_SHOWN])
     rest = np.where(counts >= 16, np.abs(found), 0)
-    rest[LAGS, LAGS] = 0
-    down, right = (int(i) - LAGS for i in np.unravel_index(int(np.argmax(rest)), rest.shape))
-    strongest = {"down": down, "right": right, "value": float(found[down + LAGS, right + LAGS])}
-    least = max(CORRELATED, 4 / math.sqrt(counts[LAGS, LAGS]))  # four standard errors of white noise
+    rest[LAGS_SHOWN, LAGS_SHOWN] = 0
+    down, right = (int(i) - LAGS_SHOWN for i in np.unravel_index(int(np.argmax(rest)), rest.shape))
+    strongest = {"down": down, "right": right, "value": float(found[down + LAGS_SHOWN, right + LAGS_SHOWN])}
+    least = max(CORRELATED, 4 / math.sqrt(counts[LAGS_SHOWN, LAGS_SHOWN]))  # four standard errors of white noise
     facts |= {"autocorrelation": found, "lag1": {"rows": rows, "columns": columns}, "strongest": strongest}
     code, sentence = _verdict(rows, columns, strongest, least, method)
     return facts | {"code": code, "sentence": sentence}

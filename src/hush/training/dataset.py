@@ -16,7 +16,7 @@ from hush.training.normalization import Scale, scale_of
 from hush.training.patches import Patches
 
 Partner = Literal["none", "noisy", "clean"]
-SAMPLE = 128  # side of the pieces on which the spread of noise that is put on clean images is measured
+SAMPLE_SIDE = 128  # side of the pieces on which the spread of noise that is put on clean images is measured
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def measure(scenes: Sequence[Scene], noise: Noise | None, seed: int) -> Scale:
     if noise is not None:
         rng = np.random.default_rng(seed)
         some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, 64).astype(int))]
-        pieces = [fill(np.asarray(view[..., :SAMPLE, :SAMPLE], np.float64))[0] for view in some]
+        pieces = [fill(np.asarray(view[..., :SAMPLE_SIDE, :SAMPLE_SIDE], np.float64))[0] for view in some]
         views = [noise.draw(rng).sample(piece, rng) for piece in pieces]
     try:
         return scale_of(views)

@@ -48,7 +48,7 @@ def hide_pixels(
     hidden = noisy.clone()
     if mask is not None:
         _blur_neighbours(hidden, noisy, at, mask, rng)
-    if mask is None or rule in OWN:
+    if mask is None or rule in OWN_VALUE:
         hidden[_values(at)] = RULES[rule](noisy, at, radius, rng)
     else:
         hidden[_values(at)] = _beyond(noisy, at, mask, radius, rule, rng)
@@ -270,7 +270,7 @@ RULES: dict[str, Rule] = {
     "identity": lambda x, at, radius, rng: _own(x, at),
 }
 """Replacement rules of Noise2Void's code: (patches, positions, radius, rng) -> values of shape (K, C)."""
-OWN = ("normal_additive", "identity")  # of them, those made of the pixel itself
+OWN_VALUE = ("normal_additive", "identity")  # of them, those made of the pixel itself
 
 
 def _beyond(noisy: Tensor, at: list[Tensor], mask: Tensor, radius: int, rule: str, rng: torch.Generator) -> Tensor:

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import gammaln
 
 Array = Any
-BRIGHT = 60.0  # photons beyond which the asymptotic inverse serves: it is off by less than 1e-4 photons there
-REACH, NODES = 9.0, 96  # deviations of read noise that are integrated over, and points of the rule
+ASYMPTOTIC = 60.0  # photons beyond which the asymptotic inverse serves: it is off by less than 1e-4 photons there
+READ_REACH, NODES = 9.0, 96  # deviations of read noise that are integrated over, and points of the rule
 
 
 def forward(image: Array, gain: float, offset: float = 0.0, sigma: float = 0.0) -> Array:
@@ -148,11 +148,11 @@ class _Table:
 
 @lru_cache(maxsize=64)
 def _table(read: float) -> _Table:
-    """Mean of the transformed values for means of 0 to `BRIGHT` photons; `read` noise in photons."""
+    """Mean of the transformed values for means of 0 to `ASYMPTOTIC` photons; `read` noise in photons."""
     # near zero the curve bends over hundredths of a photon
     photons = np.concatenate([[0], np.geomspace(1e-4, 0.02, 40), np.linspace(0, 4, 201)[2:]])
-    photons = np.concatenate([photons, np.linspace(4, BRIGHT, 300)[1:]])
-    count = np.arange(int(BRIGHT + 12 * np.sqrt(BRIGHT)))
+    photons = np.concatenate([photons, np.linspace(4, ASYMPTOTIC, 300)[1:]])
+    count = np.arange(int(ASYMPTOTIC + 12 * np.sqrt(ASYMPTOTIC)))
     values, squares = _read_out(count + 0.375 + read**2, read)
     with np.errstate(divide="ignore", invalid="ignore"):
         chances = np.exp(count * np.log(photons[:, None]) - photons[:, None] - gammaln(count + 1))
@@ -169,7 +169,7 @@ def _read_out(values: Array, read: float) -> tuple[Array, Array]:
     """
     if read == 0:
         return 2 * np.sqrt(values), 4 * values
-    low, high = (np.sqrt(np.maximum(values + end * REACH * read, 0))[:, None] for end in (-1, 1))
+    low, high = (np.sqrt(np.maximum(values + end * READ_REACH * read, 0))[:, None] for end in (-1, 1))
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     root = (low + high) / 2 + (high - low) / 2 * nodes
     away = (root**2 - values[:, None]) / read

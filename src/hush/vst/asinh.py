@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import gammaincinv, polygamma
 
 Array = Any
-BRIGHT = 1e6  # floors that the table reaches
+MOST_FLOORS = 1e6  # floors that the table reaches
 
 
 def forward(image: Array, share: float, floor: float, positive: bool = False) -> Array:
@@ -115,7 +115,7 @@ def _law(share: float, positive: bool) -> tuple[Array, Array]:
 @lru_cache(maxsize=64)
 def _table(share: float, positive: bool) -> _Table:
     """Mean and deviation of the transformed values, for means in floors."""
-    floors = np.concatenate([[0.0], np.geomspace(1e-2, BRIGHT, 600)])
+    floors = np.concatenate([[0.0], np.geomspace(1e-2, MOST_FLOORS, 600)])
     factors, chances = _law(share, positive)
     each = forward(floors[:, None] * factors, share, 1.0, positive)
     mean = each @ chances

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 Array = Any
-NONE, ONE = 2 * np.sqrt(0.375), 2 * np.sqrt(1.375)  # the Anscombe transform of no photon, and of one
+NO_PHOTON, ONE_PHOTON = 2 * np.sqrt(0.375), 2 * np.sqrt(1.375)  # the Anscombe transform of no photon, and of one
 
 
 def forward(image: Array, gain: float) -> Array:
@@ -23,7 +23,7 @@ def forward(image: Array, gain: float) -> Array:
     >>> forward(np.array([0.0, 255.0]), 255.0).round(2).tolist()
     [1.22, 2.35]
     """
-    return NONE + np.asarray(image) * ((ONE - NONE) / gain)
+    return NO_PHOTON + np.asarray(image) * ((ONE_PHOTON - NO_PHOTON) / gain)
 
 
 def inverse(stabilised: Array, gain: float) -> Array:
@@ -34,7 +34,7 @@ def inverse(stabilised: Array, gain: float) -> Array:
     >>> inverse(forward(np.array([0.3]), 1.0), 1.0).round(6).tolist()
     [0.3]
     """
-    return (np.asarray(stabilised) - NONE) * (gain / (ONE - NONE))
+    return (np.asarray(stabilised) - NO_PHOTON) * (gain / (ONE_PHOTON - NO_PHOTON))
 
 
 plain_inverse, expected = inverse, forward
@@ -43,4 +43,4 @@ plain_inverse, expected = inverse, forward
 def deviation(stabilised: Array, gain: float) -> Array:
     """Return the standard deviation of the transformed noise, that of a Bernoulli variable: sqrt(p (1 - p))."""
     chance = inverse(stabilised, 1.0).clip(0, 1)
-    return (ONE - NONE) * np.sqrt(chance * (1 - chance))
+    return (ONE_PHOTON - NO_PHOTON) * np.sqrt(chance * (1 - chance))

@@ -15,10 +15,10 @@ from hush.noise.speckle import Speckle
 from hush.vst import anscombe, asinh, binary
 
 Array = Any
-AROUND = 2.0  # pixels from which brightness is taken
-FEW = 0.001  # share of impulses below which none is repaired
+BLUR = 2.0  # pixels from which brightness is taken
+FEW_IMPULSES = 0.001  # share of impulses below which none is repaired
 LONE = 0.02  # share of impulses up to which they hardly ever touch
-DARK = 20.0  # how much darker than the middle it is where speckle is taken to grow no more
+DARKEST_SPECKLE = 20.0  # how much darker than the middle it is where speckle is taken to grow no more
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Stabilizer:
             return anscombe, ()
         if found.kind == "speckle":
             share = found.sigma / Speckle.peak
-            floor = max(share * abs(found.middle) / DARK, found.quantisation or 0.0, 1e-6)
+            floor = max(share * abs(found.middle) / DARKEST_SPECKLE, found.quantisation or 0.0, 1e-6)
             return asinh, (share, floor, found.positive)
         if found.binary:
             return binary, (found.gain,)
@@ -86,14 +86,14 @@ class Stabilizer:
 
     def deviation(self, values: Array) -> Array:
         """Standard deviation of the noise at each pixel of a stabilised image, for its brightness around."""
-        around = ndimage.gaussian_filter(values, AROUND)
+        around = ndimage.gaussian_filter(values, BLUR)
         law, told = self._law
         return law.deviation(around, *told) if self.stabilises else np.full_like(around, max(self.sigma, 1e-12))
 
     def repair(self, image: Array) -> Array:
         """Replace impulses, if the analysis found many, by the median of their neighbours; shape (Y, X) last."""
         found = self.noise
-        if found.impulse_fraction < FEW:
+        if found.impulse_fraction < FEW_IMPULSES:
             return image
         ring = RING.reshape((1,) * (image.ndim - 2) + RING.shape)
         middle = ndimage.median_filter(image, footprint=ring, mode="mirror")

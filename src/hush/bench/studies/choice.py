@@ -11,8 +11,8 @@ from hush.bench.studies.denoise import row as row
 from hush.bench.tables import difference, groups
 
 HARM = 0.05  # dB below the noisy image from which on a result counts as harm
-NEAR = 0.2  # dB below the best method's that still counts as the best
-SLOW = 20.0  # seconds an image: slower methods are not among those that are compared with
+NEAR_DB = 0.2  # dB below the best method's that still counts as the best
+SLOW_SECONDS = 20.0  # seconds an image: slower methods are not among those that are compared with
 
 Row = dict[str, Any]
 
@@ -36,13 +36,13 @@ def table(rows: Sequence[Row], recipe: Row) -> str:
         base, noisy = of.get(recipe.get("baseline", ""), {}), of.get("noisy", {})
         rivals = [
             mine for method, mine in of.items()
-            if not method.startswith("auto") and np.median([one["seconds"] for one in mine.values()]) < SLOW
+            if not method.startswith("auto") and np.median([one["seconds"] for one in mine.values()]) < SLOW_SECONDS
         ]  # fmt: skip
         for method, mine in of.items():
             paired = [one[score] - base[key][score] for key, one in mine.items() if key in base]
             harmed = sum(one[score] < noisy[key][score] - HARM for key, one in mine.items() if key in noisy)
             best = {key: max(other[key][score] for other in rivals if key in other) for key in mine}
-            near = np.mean([one[score] >= best[key] - NEAR for key, one in mine.items()])
+            near = np.mean([one[score] >= best[key] - NEAR_DB for key, one in mine.items()])
             lines.append(
                 f"| {group[0]['data']} | {group[0]['noise']} | {method} | {len(mine)} | "
                 f"{np.mean([one[score] for one in mine.values()]):.2f} | "
