@@ -9,10 +9,8 @@ import numpy as np
 
 from hush.core.image import Array, Image, cast
 
-SMALLEST, LARGEST = (
-    2.0**-10,
-    2.0**24,
-)  # largest value between which nothing is done: to 2^24 float32 holds whole numbers
+# largest value between which nothing is done: to 2^24 float32 holds whole numbers
+SMALLEST, LARGEST = 2.0**-10, 2.0**24
 FAR_OFF_ZERO = 256.0  # times its extent that an image may lie off zero: the 16 bits left of float32 are for the image
 STEEPEST = 1000  # exponent of two: beyond it the way back is no number
 

@@ -15,10 +15,8 @@ RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
 PARTS = 4  # of a row or column, which share its offset
-SURE_STRIPES, WHOLE = (
-    5.0,
-    0.7,
-)  # standard errors, and share of what varies between rows, from which on it is their offset
+# standard errors, and share of what varies between rows, from which on it is their offset
+SURE_STRIPES, WHOLE = 5.0, 0.7
 REPEATED = 0.3  # of what rows share, what comes again some rows on; by chance it is 3 / sqrt(rows) more
 FAINT = 0.1  # of the noise: fainter offsets are none
 FRAME = 0.95  # of a row or column of the border that is of one value

@@ -26,9 +26,8 @@ FLATTEST = 0.04  # of the blocks of one brightness, when none is truly flat
 FLAT_FACTOR = 1.2  # low frequencies of flat blocks, in units of the noise's variance
 BINS = 24  # brightnesses
 FEWEST_BLOCKS = 45  # blocks of one
-BRIGHTNESS_WEIGHT = (
-    0.3  # weight of brightness against number where blocks are split by it; more finds noise in textures
-)
+# weight of brightness against number where blocks are split by it; more finds noise in textures
+BRIGHTNESS_WEIGHT = 0.3
 SAME = 0.005  # of the range of brightness, below which two are one
 LAGS = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0))  # of the fitted correlation: rows, columns
 SLOWEST = 5  # frequencies below u + v = 5 are not used for it

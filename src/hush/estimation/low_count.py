@@ -13,34 +13,25 @@ from scipy import ndimage
 Floats = NDArray[np.floating[Any]]
 
 FEW_PHOTONS, COUNTS = 3.0, 3  # photons a pixel in the mean, and values, of an image that may hold nothing but photons
-COUNTED_ERROR, USUAL_ERROR, SATURATED_ERROR = (
-    0.01,
-    0.08,
-    0.12,
-)  # share that the gain may be off: counted, else, where pixels are saturated
+# share that the gain may be off: counted, else, where pixels are saturated
+COUNTED_ERROR, USUAL_ERROR, SATURATED_ERROR = 0.01, 0.08, 0.12
 AWAY = [(0, 2), (2, 0), (1, 2), (2, 1), (2, 2), (0, 3), (3, 0), (1, 3), (3, 1)]  # pixels that tell each other's chance
 EVEN_PAIRS, CHANCE = 0.3, 6.0  # share, and deviations of chance, that these may differ by: lines and patterns do more
 SQUARES, DENSER = 4.0, 4.0  # lit pixels in squares that are compared, and errors of their dispersion that are no chance
 LIKE = (0.9, 1.12)  # power of what is finest, in units of theirs: development images have .98 to 1.03, clean ones 0.3
 MANY_PHOTONS = 10.0  # photons a pixel in the mean, beyond which flat blocks know as much
-SEEN_PHOTONS, SQUARE_SIDES = (
-    100.0,
-    (9, 65),
-)  # photons by which a pixel's brightness is known, and the sides of squares that hold them
-OCTAVES, OCTAVE_RANGE = (
-    8,
-    (2, 3),
-)  # of brightness that are looked at, and that must hold light; more where it may be cut off
+# photons by which a pixel's brightness is known, and the sides of squares that hold them
+SEEN_PHOTONS, SQUARE_SIDES = 100.0, (9, 65)
+# of brightness that are looked at, and that must hold light; more where it may be cut off
+OCTAVES, OCTAVE_RANGE = 8, (2, 3)
 LEAST_LIGHT, OCTAVE_PHOTONS = 0.03, 500.0  # share of all light, and photons, of an octave that tells something
 READ_SHARE = 0.5  # and photon noise, in units of the variance without light
 EVEN_OCTAVES, ALIKE = 1.4, 2.0  # what octaves, and distances, may differ by where all is photons
 GROWTH = 11.0  # of what is finest in structure from a distance of one to two: clean development images have 10 to 13
 DARK_SQUARE, DARKEST = 12, 0.02  # pixels a side of squares in which dark is looked for, and share of them that is dark
 DARK_PHOTONS = 1.5  # photons a pixel, whose variance the dark may have: in brighter squares may be texture
-DARK_TURNS, FAR_FROM_DARK = (
-    10,
-    3.0,
-)  # in which pixels without light are told from those with, and deviations that they stay within
+# in which pixels without light are told from those with, and deviations that they stay within
+DARK_TURNS, FAR_FROM_DARK = 10, 3.0
 APART = 0.25  # of what a photon counts, a pixel's deviation without light, up to which the two can be told apart
 AGREE = (0.7, 1.4)  # what the variance in the dark may be, of what the pixels without light, and the others, explain
 

@@ -13,15 +13,11 @@ BUDGET = {"fast": 2.0, "balanced": 20.0, "thorough": 180.0}  # seconds for a mil
 LEARNING = {"fast": 8.0, "balanced": 8.0, "thorough": 60.0}  # seconds of a training among them
 JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
-TURNS_COST, HEAVY = (
-    2.7,
-    1.7,
-)  # the same of the network with test-time augmentation by eight; times as long with weights of more arithmetic
+# the same of the network with test-time augmentation by eight; times as long with weights of more arithmetic
+TURNS_COST, HEAVY = 2.7, 1.7
 LEARNED = 5.0  # and of one that was trained on the image
-STEP_SECONDS, LOOK_SECONDS = (
-    0.08,
-    2.0,
-)  # seconds of a step of training further what comes trained, and before the first of them
+# seconds of a step of training further what comes trained, and before the first of them
+STEP_SECONDS, LOOK_SECONDS = 0.08, 2.0
 USUAL_STEPS, FEWEST_STEPS = 150, 30  # such steps: the most that are taken, and the fewest that are worth it
 BATCH = 4  # patches of such a step
 FLOAT32, FLOAT32_STEP = 2.6, 4.4  # times as long where bfloat16 is not multiplied natively: a network, and its training

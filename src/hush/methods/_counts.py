@@ -10,10 +10,8 @@ from scipy import ndimage
 from hush.core.image import Array, Image
 from hush.estimation.report import ChannelNoise, NoiseReport
 
-RARE, PHOTONS_NEEDED = (
-    0.1,
-    0.2,
-)  # photons per pixel below which the shipped networks lose light, and per square that they need
+# photons per pixel below which the shipped networks lose light, and per square that they need
+RARE, PHOTONS_NEEDED = 0.1, 0.2
 EVEN_STEPS = 0.7548776662466927, 0.5698402909980532  # of the most even sequence in two dimensions
 
 

@@ -29,18 +29,14 @@ from hush.quality import risk
 from hush.vst.stabilizer import Stabilizer
 
 UNTOLD = Stabilizer(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
-DEFICIT, DEFICIT_SHARE = (
-    0.1,
-    0.02,
-)  # share of its deviation that noise lacks where photons are few; share of such pixels that counts
+# share of its deviation that noise lacks where photons are few; share of such pixels that counts
+DEFICIT, DEFICIT_SHARE = 0.1, 0.02
 MOST_SCALE = 1.6  # multiple of a level that was found; only one that was said can be further off
 FULL_NOISE = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
 NEAR_ONE = 0.1  # departure of the level that is none
 NETWORK_TILE = 1024  # of a tile
-DEVIATION_BLUR, LEAST_VARIANCE_SHARE = (
-    1.0,
-    1e-3,
-)  # pixels over which the deviation is smoothed; smallest share of the noise's variance
+# pixels over which the deviation is smoothed; smallest share of the noise's variance
+DEVIATION_BLUR, LEAST_VARIANCE_SHARE = 1.0, 1e-3
 
 
 @dataclass(kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from hush.core.device import body_precision
 from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image
-from hush.estimation.report import together
+from hush.estimation.report import ChannelNoise, together
 from hush.methods._base import demand
 from hush.methods._learned import Context, NetDenoiser
 from hush.methods._noise_aware import NoiseAware
@@ -25,9 +25,8 @@ from hush.training.masking import error_everywhere
 from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
 
-RANGE_DEVIATIONS = (
-    4.5  # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
-)
+# standard deviations of an image that its range has, typically: the paper's constants are for 0..1
+RANGE_DEVIATIONS = 4.5
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
 PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
 ENOUGH_PIXELS = 64  # pixels: smaller images do not tell whether their noise is correlated
@@ -135,35 +134,32 @@ class SSDN(NoiseAware, NetDenoiser):
     # The noise ---------------------------------------------------------------------------------
 
     def get_ready(self, images: Sequence[Image]) -> None:
-        """Find out the noise of every channel, or take what was said."""
+        """Find out the noise of every channel, or take what was given."""
         networks = self._networks(images[0])
         self.learned_["noise"] = [None] * networks
         if self.covariance == "mean" or self.parameter == "fitted":
             return
-        said = self.noise or (self.simulate if self.gain is None else None)
-        if said is not None:
-            self.learned_["noise"] = [self._fixed(said)] * networks
-            if self.simulate is not None:
-                return
+        given = self.noise or (self.simulate if self.gain is None else None)
+        if given is not None:
+            self.learned_["noise"] = [self._fixed(given)] * networks
+        if given is not None and self.simulate is not None:  # the images are clean
+            return
+        found = self._found(images)
+        if given is None:
+            self.learned_["noise"] = [str(together(noises)) for noises in found]
+            _warn_of_correlation(found, images[0])
+        elif self.parameter == "known":
+            _warn_of_doubts(found)
+
+    def _found(self, images: Sequence[Image]) -> list[list[ChannelNoise]]:
+        """What `hush.analyze` finds in some of the images, for every network."""
         some = [images[k] for k in np.unique(np.linspace(0, len(images) - 1, LOOKED_AT).astype(int))]
         reports = [self.look(image) for image in some]
         samples = images[0].samples(self.joint_channels)
-        seen = [
+        return [
             [noise for report in reports for noise in report.channels[network * samples : (network + 1) * samples]]
-            for network in range(networks)
+            for network in range(self._networks(images[0]))
         ]
-        if said is None:
-            self.learned_["noise"] = [str(together(noises)) for noises in seen]
-            shared = [not noise.white for noises in seen for noise in noises]
-            if np.mean(shared) > 0.5 and min(images[0].sizes[axis] for axis in "YX") >= ENOUGH_PIXELS:
-                sentence = "the noise is spatially correlated, which this method cannot remove: try --method structn2v"
-                found = Finding("noise-correlated", sentence, float(np.mean(shared)))
-                warnings.warn(found.warning(), stacklevel=4)
-            return
-        doubts = [noise.doubt for noises in seen for noise in noises if noise.doubt]
-        if doubts and self.parameter == "known":
-            found = Finding(doubts[0].code, f"{doubts[0]}; not given, what is found is used", doubts[0].figure)
-            warnings.warn(found.warning(), stacklevel=4)
 
     def _fixed(self, said: str) -> str:
         """The noise that was said, without ranges and all of its pixels alike."""
@@ -301,3 +297,17 @@ class SSDN(NoiseAware, NetDenoiser):
             if self.parameter == "fitted":
                 prior = prior.without(noise)
             return prior.back(*noise.posterior(prior.noisy, prior.mean, prior.covariance), context.scale)
+
+
+def _warn_of_correlation(found: Sequence[Sequence[ChannelNoise]], image: Image) -> None:
+    shared = float(np.mean([not noise.white for noises in found for noise in noises]))
+    if shared > 0.5 and min(image.sizes[axis] for axis in "YX") >= ENOUGH_PIXELS:
+        sentence = "the noise is spatially correlated, which this method cannot remove: try --method structn2v"
+        warnings.warn(Finding("noise-correlated", sentence, shared).warning(), stacklevel=5)
+
+
+def _warn_of_doubts(found: Sequence[Sequence[ChannelNoise]]) -> None:
+    doubt = next((noise.doubt for noises in found for noise in noises if noise.doubt), None)
+    if doubt is not None:
+        sentence = f"{doubt}; where none is given, what is found is used"
+        warnings.warn(Finding(doubt.code, sentence, doubt.figure).warning(), stacklevel=5)

@@ -25,10 +25,8 @@ POWER_LITTLE, POWER_MUCH = 0.6, 1.3  # power of what was removed, in units of th
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
 LESS_FOUND = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
 SQUARE_SIDE = 8  # side of the squares whose medians have the contrast of an image
-SURE_CONTRAST, NO_CONTRAST = (
-    10.0,
-    0.02,
-)  # deviations of such a median beyond which contrast is sure; share of it that none has
+# deviations of such a median beyond which contrast is sure; share of it that none has
+SURE_CONTRAST, NO_CONTRAST = 10.0, 0.02
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
 
 

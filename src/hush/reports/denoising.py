@@ -31,9 +31,8 @@ FORMAT = 1
 MADE_BY = "hush denoise --results"
 PICTURE_SIDE = 1024  # longest side of a picture
 SETS, PLANES_SHOWN = 24, 6  # sets of before, after and noise in all; planes of a channel
-VALUES = (
-    16 * PICTURE_SIDE**2
-)  # in all sets together: noise does not compress, and this keeps the page below about 60 MB
+# in all sets together: noise does not compress, and this keeps the page below about 60 MB
+VALUES = 16 * PICTURE_SIDE**2
 HISTOGRAM_SAMPLE = 1 << 22  # values of a channel from which its numbers are measured
 HUGE = 1 << 28  # pixels of a plane beyond which an overview reads one row of each block only
 PICTURES = ("before", "after", "noise")
