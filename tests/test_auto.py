@@ -133,7 +133,7 @@ def test_noise_of_each_colour_by_itself_is_no_cameras() -> None:
 @pytest.mark.filterwarnings("ignore:the noise looks")
 def test_without_its_weights_a_photograph_is_left_to_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     before, _ = snapshot(200)
-    monkeypatch.setattr(weights, "BLIND", "not-here")
+    monkeypatch.setattr(weights, "BLIND_WEIGHTS", "not-here")
     model = hush.Auto().fit(before)
     model.run(before)
     assert weights_of(model) in (None, "camera-fast", "colour-fast", "gaussian-fast")

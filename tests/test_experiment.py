@@ -385,7 +385,7 @@ def test_what_is_said_on_the_command_line_is_used(run: Run, tmp_path: Path, nois
     assert json.loads(out)["noise"]["sigma"] == 33
     code, _, said = run("denoise", tmp_path / "n.tif", "-o", tmp_path / "e.tif", "--method", "n2v", "--gain", 3)
     assert code == 2
-    assert "does not use what is known" in said
+    assert "n2v" in said
     assert run("analyze", tmp_path / "n.tif", "--noise", "gausian:sigma=3")[0] == 2
 
 

@@ -9,7 +9,8 @@ from skimage import data
 import hush
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image
-from hush.methods.finetuned import STEPS, Finetuned
+from hush.methods._budget import USUAL_STEPS
+from hush.methods.finetuned import Finetuned
 from hush.methods.pretrained import Pretrained
 
 
@@ -31,7 +32,7 @@ def test_it_learns_what_repeats(bricks: tuple[np.ndarray, np.ndarray]) -> None:
     result = model.run(Image(noisy, "YX"))
     assert hush.psnr(result.image.data, clean, 255) > before + 0.05
     assert result.info["steps"] == 40
-    assert tuned(steps=None).expectation([]).endswith(f"{STEPS} steps more")
+    assert tuned(steps=None).expectation([]).endswith(f"{USUAL_STEPS} steps more")
 
 
 def test_same_seed_same_bytes_and_shipped_weights_stay(bricks: tuple[np.ndarray, np.ndarray]) -> None:

@@ -283,7 +283,7 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], part: str, noisy:
 
 
 def test_images_that_do_not_fit() -> None:
-    with pytest.raises(HushError, match="not learned from"):
+    with pytest.raises(HushError):
         build("n2v").fit(np.zeros((1, 1)))
     two, three = (Image(np.random.default_rng(0).random((n, 20, 20)), "CYX") for n in (2, 3))
     with pytest.raises(HushError, match=r"2.*3.*--each"):

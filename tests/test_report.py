@@ -412,7 +412,7 @@ def test_refusals(tmp_path):
     page(folder, tmp_path / "r" / "new" / "page.html")
     with pytest.raises(HushError):
         page(folder, target / "page.html")  # a file stands where its folder should be
-    with pytest.raises(HushError, match="is a folder"):
+    with pytest.raises(HushError, match=folder.name):
         page(folder, folder, overwrite=True)
     for change, said in (
         ({"format": FORMAT + 1, "versions": {"hush": "9.9"}}, f"format {FORMAT + 1}, written by hush 9.9"),
@@ -422,7 +422,7 @@ def test_refusals(tmp_path):
         with pytest.raises(HushError, match=said):
             page(folder, target, overwrite=True)
     (folder / "result.json").write_text("{")
-    with pytest.raises(HushError, match="cannot be read"):
+    with pytest.raises(HushError, match=r"result\.json"):
         page(folder, target, overwrite=True)
     assert {file.name for file in tmp_path.iterdir()} == {"r", "page.html"}  # no partial file stays
 

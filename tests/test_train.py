@@ -121,7 +121,7 @@ def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HushError, match=r"batch.*\b1\b.*\b2\b"):
         Checkpoint(path, {"batch": 2}, resume=True)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(HushError, match="not a checkpoint"):
+    with pytest.raises(HushError, match=path.name):
         Checkpoint(path, {"batch": 1}, resume=True)
 
 

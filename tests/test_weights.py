@@ -135,7 +135,7 @@ def test_few_photons_are_shown_stabilised_with_the_noise_that_they_have(recipe: 
 
 
 def test_few_photons_may_be_amplified_by_chance(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "READ", (0.0,))
+    monkeypatch.setattr(data, "READ_NOISES", (0.0,))
     camera = CAMERA | {"shared": 0.0, "photons": 1.0, "least": 1.0, "most": 1.0}
     settings = train.recipe_of(str(recipe)) | {"camera": camera}
     clean, dark, away = torch.full((40, 1, 96, 96), 0.5), [], []
@@ -214,7 +214,7 @@ def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, m
     result = model.fit(image).run(image)
     assert result.image.data.dtype == np.uint8
     assert abs(result.image.data.astype(float) - image.data).mean() < 5  # begun: it gives nearly what it was given
-    with pytest.raises(HushError, match="are for 3 colours a pixel, and this image has 1"):
+    with pytest.raises(HushError, match=r"snaps\b.*\b3\b.*\b1\b"):
         model.fit(Image(scene[:64, :80, 0], "YX"))
 
 
@@ -391,7 +391,7 @@ def test_a_recipe_with_another_cycle_goes_on(recipe: Path, tmp_path: Path) -> No
     assert card.training["steps"] == 12
     assert card.training["gigapixels"] == pytest.approx((8 * 4 * 32**2 + 4 * 2 * 48**2) / 1e9)
     said = card.as_text("parts")
-    assert "Trained for 8 steps of 4 x 32², then 4 steps of 2 x 48² (error over level to the power 0.7) pixels" in said
+    assert all(fact in said for fact in ("8 steps", "32²", "4 steps", "48²", "0.7"))
     whole, parts = (weights.tensors(tmp_path / f"{name}.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
 
@@ -619,7 +619,7 @@ def test_weights_for_colours_refuse_other_images() -> None:
     image = np.random.default_rng(0).normal(90, 9, (2, 40, 40)).astype(np.float32)
     for axes in ("CYX", "TYX"):
         model = registry.get("methods", "pretrained")(weights="colour-fast", noise="gaussian:sigma=9")
-        with pytest.raises(HushError, match="are for 3 colours a pixel, and this image has 1: leave them out"):
+        with pytest.raises(HushError, match=r"colour-fast\b.*\b3\b.*\b1\b"):
             model.fit(Image(image, axes))
 
 
