@@ -27,7 +27,7 @@ def noisy() -> np.ndarray:
     """A smooth picture with Gaussian noise of sigma 20, float32."""
     y, x = np.mgrid[:48, :60]
     clean = 100 + 60 * np.sin(x / 9) * np.cos(y / 7)
-    return (clean + np.random.default_rng(0).normal(0, 20, clean.shape)).astype(np.float32)
+    return np.asarray(clean + np.random.default_rng(0).normal(0, 20, clean.shape), np.float32)
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from skimage import data as pictures
 
 from hush.noise import parse
+
+data: Any = pictures  # none of its functions says what it returns
 
 
 def noisy(clean: np.ndarray, text: str, seed: int = 0) -> np.ndarray:

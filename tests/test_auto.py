@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from skimage import data
 
 import hush
-from helpers import noisy
+from helpers import data, noisy
 from hush import io
 from hush.core import registry
+from hush.core.findings import Finding
 from hush.core.image import Image
 from hush.datasets.camera import photograph
 from hush.datasets.synthetic import epithelium
@@ -142,7 +142,8 @@ def test_without_its_weights_a_photograph_is_left_to_the_analysis(monkeypatch: p
 def test_how_much_is_removed_changes_nothing_in_what_is_chosen(camera: np.ndarray) -> None:
     faint, _ = snapshot(500)
     image = noisy(camera[:128, :128], "gaussian:sigma=12")
-    for given, less in ((faint, {"strength_luma": 0.0}), (image, {"strength": 0.5})):
+    cases: list[tuple[Any, dict[str, Any]]] = [(faint, {"strength_luma": 0.0}), (image, {"strength": 0.5})]
+    for given, less in cases:
         whole = hush.Auto().fit(given).run(given)
         part = hush.Auto(**less).fit(given).run(given)
         assert whole.info["chosen"] == "pretrained"
@@ -452,7 +453,8 @@ def test_a_channel_of_one_value_says_nothing_against_the_others(camera: np.ndarr
     stack = np.stack([noisy(camera, "gaussian:sigma=12"), np.full_like(camera, 5)])
     with pytest.warns(hush.HushWarning) as said:
         result = hush.Auto().fit(Image(stack, "CYX")).run(Image(stack, "CYX"))
-    assert {(one.message.code, one.message.figure) for one in said} == {("constant", 1)}
+    messages: list[Any] = [one.message for one in said]
+    assert {(one.code, one.figure) for one in messages} == {("constant", 1)}
     assert (result.image.data[1] == 5).all()
     assert hush.psnr(result.image.data[0], camera, 255) > 30
 
@@ -504,7 +506,9 @@ def test_where_photons_are_few_no_mask_is_seen() -> None:
     from hush.estimation.saturation import flat
 
     assert flat(np.random.default_rng(0).poisson(0.1, (256, 256))) is None
-    assert flat(np.zeros((20, 20))).all()
+    everywhere = flat(np.zeros((20, 20)))
+    assert everywhere is not None
+    assert everywhere.all()
     assert flat(np.full((20, 20), np.nan)) is None
 
 
@@ -616,7 +620,7 @@ def test_a_large_image_leaves_no_time_for_a_mean(
 ) -> None:
     image = Image(noisy(camera[:64, :64], "poisson_gaussian:gain=40,sigma=4"), "YX")
     model = hush.Auto(effort="balanced", noise="poisson_gaussian:gain=40,sigma=4")
-    model.clock_, model.reason_, model.decisions_ = Clock("balanced", "cpu", precision, cores=2), "", []
+    model.clock_, model.reason_, model.decisions_ = Clock("balanced", "cpu", precision, cores=2), Finding("", ""), []
     model.report_ = model.look(image)
     usual = registry.get("methods", "finetuned")(steps=3)
     alone, other = (model.clock_.seconds(name, {"steps": 3}, image) for name in ("finetuned", "bm3d"))

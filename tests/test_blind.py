@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from hush.methods.n2v import Noise2Void
 from hush.methods.ssdn import SSDN
 
 SMALL: dict[str, Any] = {"steps": 1, "batch": 1, "maps": 2, "depth": 1, "patch": 16, "precision": "float32"}
-MODELS = {
+MODELS: dict[str, Callable[[], NetDenoiser]] = {
     "blindgrid": lambda: SSDN(**SMALL, covariance="mean", noise="gaussian:sigma=1"),
     "blindspot": lambda: SSDN(**SMALL, covariance="mean", noise="gaussian:sigma=1", net="blindspot"),
     "n2s": lambda: Noise2Self(**SMALL, inference="j-invariant", width=2),
@@ -31,7 +32,9 @@ def learned(kind: str) -> NetDenoiser:
     """A network of random weights: with trained ones a leak can be small."""
     model = MODELS[kind]().fit(np.random.default_rng(0).normal(0, 1, (32, 32)).astype(np.float32))
     torch.manual_seed(0)
-    for value in model.nets_[0].parameters():
+    net = model.nets_[0]
+    assert net is not None
+    for value in net.parameters():
         torch.nn.init.normal_(value, std=0.5)
     return model
 
@@ -59,6 +62,7 @@ def test_the_derivative_by_the_own_pixel_is_exactly_zero(kind: str, number: int,
     model = learned(kind)
     image = as_image(np.zeros(shape, np.float32))
     net, work = model.nets_[0], model._work(image, 0)
+    assert net is not None
     context = model.prepare(net, model._views(image, 0), model.scales_[0])
     assert isinstance(work, Work)
     for tile in plan(shape, (24, 24), work.margin, work.multiple, padded=work.padded):

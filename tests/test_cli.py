@@ -377,7 +377,7 @@ def test_a_signal_that_is_ignored_stays_so_and_handlers_are_given_back(run: Run)
 def test_a_pipe_is_refused_before_it_is_opened(run: Run, tmp_path: Path, tif: Path, command: str) -> None:
     pipe = tmp_path / "pipe.tif"
     os.mkfifo(pipe)
-    words = {
+    words: dict[str, list[object]] = {
         "score": [tif, pipe], "compare": [pipe, "-o", tmp_path / "o"], "train": [pipe, "-o", tmp_path / "m.hush"],
         "apply": [pipe, tif],
     }  # fmt: skip

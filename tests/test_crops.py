@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from skimage import data
 
+from helpers import data
 from hush.core.image import Image
 
 

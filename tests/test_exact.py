@@ -93,7 +93,8 @@ def test_the_rician_posterior_can_be_learned_from() -> None:
 
     def mean(sigma: torch.Tensor, mu: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         noisy = torch.tensor([60.0], dtype=torch.float64)
-        return Rician(sigma).posterior(noisy, mu[None], clean[None, None])[0].sum()  # type: ignore[arg-type]
+        found: torch.Tensor = Rician(sigma).posterior(noisy, mu[None], clean[None, None])[0]  # type: ignore[arg-type]
+        return found.sum()
 
     assert mean(*at).item() == pytest.approx(12.05, abs=0.005)
     assert torch.autograd.gradcheck(mean, at)
@@ -122,7 +123,9 @@ def test_the_density_of_photons_can_be_learned_from() -> None:
 
     def log(gain: torch.Tensor, offset: torch.Tensor, sigma: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         noisy = torch.tensor([2.0, 64.0, 131.0], dtype=torch.float64)
-        return PoissonGaussian(gain, offset, sigma).log_prob(noisy, clean + 0 * noisy).sum()  # type: ignore[arg-type]
+        model = PoissonGaussian(gain, offset, sigma)  # type: ignore[arg-type]
+        found: torch.Tensor = model.log_prob(noisy, clean + 0 * noisy)
+        return found.sum()
 
     assert torch.autograd.gradcheck(log, at)
 
@@ -147,15 +150,20 @@ def test_lost_pixels_have_probabilities_and_others_a_density(text: str) -> None:
     model, value = parse(text).draw(np.random.default_rng(0)), 60.0
     noisy = model.sample(np.full((1, 1000, 1000), value), np.random.default_rng(1)).ravel()
     alone = np.array([0.0, 60.0, 255.0])
-    chance, has = np.exp(model.log_prob(alone, 0 * alone + value)), model.atom(alone, 0 * alone + value)
+    log = model.log_prob(alone, 0 * alone + value)
+    assert log is not None
+    chance, has = np.exp(log), model.atom(alone, 0 * alone + value)
     np.testing.assert_allclose([np.mean(noisy == one) for one in alone], np.where(has, chance, 0), atol=0.002)
     edges = np.linspace(-80.5, 300.5, 77)
     middles = (np.linspace(-80.5, 300.5, 76 * 64 + 1)[:-1] + 381 / 76 / 128).reshape(76, 64)
-    density = np.exp(model.log_prob(middles, 0 * middles + value)).mean(1) * np.diff(edges)
+    between = model.log_prob(middles, 0 * middles + value)
+    assert between is not None
+    density = np.exp(between).mean(1) * np.diff(edges)
     counts = np.histogram(noisy[~np.isin(noisy, alone[has])], edges)[0] / noisy.size
     np.testing.assert_allclose(density, counts, atol=0.0015)
-    log = model.log_prob(torch.tensor(alone), torch.tensor(0 * alone + value))
-    np.testing.assert_allclose(log.numpy(), model.log_prob(alone, 0 * alone + value))
+    same = model.log_prob(torch.tensor(alone), torch.tensor(0 * alone + value))
+    assert same is not None
+    np.testing.assert_allclose(same.numpy(), log)
 
 
 @pytest.mark.parametrize(

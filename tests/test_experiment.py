@@ -290,7 +290,7 @@ def test_volumes_and_the_bias_of_magnitudes() -> None:
     clean[:, 8:24, 8:24] = 150
     noisy = recipes.frozen_noise(clean, "rician:sigma=20", "x", 0)
     item = recipes.Item("head", "a", "rician:sigma=20", 0, clean, noisy, 255.0, False)
-    plain = {"name": "mean", "settings": {"ndim": 3, "size": 3, "sigma": 20.0}, "label": "mean"}
+    plain: dict[str, Any] = {"name": "mean", "settings": {"ndim": 3, "size": 3, "sigma": 20.0}, "label": "mean"}
     biased, right = (volume.row(item, {**plain, "settings": {**plain["settings"], "correct": c}}, {}) for c in (0, 1))
     assert biased["bias_outside"] > 20
     assert right["bias_outside"] < 0.5 * biased["bias_outside"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from skimage import data
 
 import hush
+from helpers import data
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Image
 from hush.methods._budget import USUAL_STEPS
@@ -17,12 +19,13 @@ from hush.methods.pretrained import Pretrained
 @pytest.fixture(scope="module")
 def bricks() -> tuple[np.ndarray, np.ndarray]:
     """A texture that no weights have seen, and a photon image of it."""
-    clean = data.brick()[:192, :192].astype(np.float32)
+    clean = np.asarray(data.brick()[:192, :192], np.float32)
     return clean, np.random.default_rng(0).poisson(clean / 10).astype(np.float32) * 10
 
 
-def tuned(**settings: object) -> Finetuned:
-    return Finetuned(**{"best": False, "steps": 3, "patch": 32, **settings})
+def tuned(**settings: Any) -> Finetuned:
+    usual: dict[str, Any] = {"best": False, "steps": 3, "patch": 32}
+    return Finetuned(**usual | settings)
 
 
 def test_it_learns_what_repeats(bricks: tuple[np.ndarray, np.ndarray]) -> None:

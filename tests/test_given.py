@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def noise(shape: tuple[int, ...] = (48, 60)) -> np.ndarray:
     return np.random.default_rng(0).normal(100, 12, shape)
 
 
-def denoise(image: object) -> object:
+def denoise(image: Any) -> Any:
     return hush.denoise(image, method="gaussian", noise="gaussian:sigma=12")
 
 
@@ -58,7 +60,7 @@ def test_masked_pixels_are_missing_pixels() -> None:
 @pytest.mark.parametrize("method", ["auto", "median"])
 def test_masked_values_do_not_enter_the_analysis(method: str) -> None:
     given = np.ma.masked_array(np.where(bar(), -9999, noise()), bar())
-    result = hush.denoise(given, method)
+    result: Any = hush.denoise(given, method)
     assert result[:, 14:].std() < 7
 
 
@@ -139,11 +141,12 @@ def test_what_is_no_image_is_told(given: object) -> None:
 
 @pytest.mark.parametrize("name", ["auto", "n2v", "bm3d", "pretrained", "median", "ssdn"])
 def test_an_unknown_setting_is_told_with_the_nearest(name: str) -> None:
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: hush.denoise(noise(), name, sede=3),
         lambda: registry.get("methods", name)(sede=3),
         lambda: registry.get("methods", name).from_text([], sede=3),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(HushError, match="did you mean 'seed'"):
             call()
 

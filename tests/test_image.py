@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_a_guess_of_axes_is_said_once(shape: tuple[int, ...], guessed: int) -> N
 def test_channels_last_come_out_as_each_channel_alone(count: int) -> None:
     data = noise((64, 48, count))
     with pytest.warns(HushWarning):
-        result = hush.denoise(data, method="gaussian", sigma=5.0)
+        result: Any = hush.denoise(data, method="gaussian", sigma=5.0)
     for channel in range(count):
         np.testing.assert_array_equal(result[..., channel], hush.denoise(data[..., channel], "gaussian", sigma=5.0))
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image as Pillow
-from PIL import PngImagePlugin
+from PIL import JpegImagePlugin, PngImagePlugin
 
 from hush import io
 from hush.core.image import Image
@@ -24,28 +24,29 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 NOTE = {"version": "0.1.0", "method": "n2v", "steps": 300}
 
 
-def noise(shape, dtype="uint8"):
+def noise(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
     values = np.random.default_rng(0).random(shape)
     if dtype == "bool":
         return values > 0.5
     top = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 1.0
-    return (values * top).astype(dtype)
+    return np.asarray(values * top).astype(dtype)
 
 
-def again(path, image):
+def again(path: Path, image: Image) -> Image:
     io.write(path, image)
     return io.read(path)
 
 
-def smooth(*colours):
+def smooth(*colours: int) -> np.ndarray:
     """A picture that JPEG hardly changes."""
     y, x = np.mgrid[:48, :64]
     planes = [(x * 2 + y + 20 * c).astype(np.uint8) for c in range(*colours)]
     return np.dstack(planes) if len(planes) > 1 else planes[0]
 
 
-def chunks_of(raw):
-    at, found = 8, []
+def chunks_of(raw: bytes) -> list[tuple[bytes, bytes]]:
+    at = 8
+    found: list[tuple[bytes, bytes]] = []
     while at < len(raw):
         length, kind = struct.unpack(">I4s", raw[at : at + 8])
         found.append((kind, raw[at + 8 : at + 8 + length]))
@@ -56,11 +57,11 @@ def chunks_of(raw):
 # -- the package ---------------------------------------------------------------------------------------
 
 
-def test_suffixes_names_every_format():
+def test_suffixes_names_every_format() -> None:
     assert {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"} <= set(io.suffixes())
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     code = (
         "import sys, hush.io; hush.io.suffixes(); "
         "sys.exit(', '.join({'tifffile', 'PIL', 'imagecodecs'} & set(sys.modules)) or None)"
@@ -69,7 +70,7 @@ def test_import_is_light():
     assert result.returncode == 0, result.stderr
 
 
-def test_a_third_party_adds_a_format(tmp_path, monkeypatch):
+def test_a_third_party_adds_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
     from hush.core import registry
@@ -92,7 +93,7 @@ def test_a_third_party_adds_a_format(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["with space", "späße", "画像", "a.b.c", "UPPER.TIF", "-dash", "quote'\"$x"])
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".npy", ".bmp", ".jpg"])
-def test_unusual_names(tmp_path, name, suffix):
+def test_unusual_names(tmp_path: Path, name: str, suffix: str) -> None:
     image = Image(noise((16, 24)), "YX")
     path = tmp_path / f"folder {name}" / (name + suffix)
     result = again(path, image)
@@ -101,7 +102,7 @@ def test_unusual_names(tmp_path, name, suffix):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_meta_has_its_keys(tmp_path):
+def test_meta_has_its_keys(tmp_path: Path) -> None:
     for suffix in (".tif", ".png", ".npy", ".bmp", ".jpg"):
         meta = again(tmp_path / f"a{suffix}", Image(noise((16, 24)), "YX")).meta
         assert meta["warnings"] == []
@@ -112,7 +113,7 @@ def test_meta_has_its_keys(tmp_path):
         assert "alpha" not in meta
 
 
-def test_content_counts_more_than_the_suffix(tmp_path):
+def test_content_counts_more_than_the_suffix(tmp_path: Path) -> None:
     io.write(tmp_path / "a.png", Image(noise((16, 24)), "YX"))
     (tmp_path / "a.png").rename(tmp_path / "a.jpg")
     image = io.read(tmp_path / "a.jpg")
@@ -121,7 +122,7 @@ def test_content_counts_more_than_the_suffix(tmp_path):
     assert image.meta["warnings"] == ["a.jpg is a PNG file in spite of its name"]
 
 
-def test_axes_of_the_user_win(tmp_path):
+def test_axes_of_the_user_win(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", noise((3, 16, 24)))
     assert io.read(tmp_path / "a.npy").axes == "ZYX"
     assert io.read(tmp_path / "a.npy").meta["guessed"] == "axes ZYX guessed from shape (3, 16, 24)"
@@ -130,7 +131,7 @@ def test_axes_of_the_user_win(tmp_path):
     assert "guessed" not in image.meta
 
 
-def test_scale_and_names_move_between_formats(tmp_path):
+def test_scale_and_names_move_between_formats(tmp_path: Path) -> None:
     meta = {"description": "µ text", "channels": []}
     image = Image(noise((16, 24)), "YX", {"X": 0.125, "Y": 0.25}, "µm", meta)
     for first, second in ((".png", ".tif"), (".tif", ".png"), (".ome.tif", ".png"), (".png", ".ome.tif")):
@@ -142,7 +143,7 @@ def test_scale_and_names_move_between_formats(tmp_path):
         np.testing.assert_array_equal(result.data, image.data)
 
 
-def test_large_pictures_are_no_bombs(tmp_path, monkeypatch):
+def test_large_pictures_are_no_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 100)
     for suffix in (".png", ".jpg", ".bmp"):
         assert again(tmp_path / f"a{suffix}", Image(noise((64, 64)), "YX")).data.shape == (64, 64)
@@ -159,7 +160,7 @@ def test_large_pictures_are_no_bombs(tmp_path, monkeypatch):
     ),
     st.booleans(),
 )
-def test_npy_returns_any_array(tmp_path, array, fortran):
+def test_npy_returns_any_array(tmp_path: Path, array: np.ndarray, fortran: bool) -> None:
     array = np.asfortranarray(array) if fortran else array
     axes = "TCZYX"[5 - array.ndim :]
     path = tmp_path / "a.npy"
@@ -170,7 +171,7 @@ def test_npy_returns_any_array(tmp_path, array, fortran):
     np.testing.assert_array_equal(np.load(path), array)  # an independent reader
 
 
-def test_npy_large_files_are_mapped(tmp_path, monkeypatch):
+def test_npy_large_files_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hush.io import npy
 
     path = tmp_path / "a.npy"
@@ -182,6 +183,7 @@ def test_npy_large_files_are_mapped(tmp_path, monkeypatch):
     assert not image.data.flags.writeable
     assert image.data.flags.f_contiguous
     with io.create(tmp_path / "b.npy", image) as array:
+        assert array is not None
         array[...] = image.data
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.load(path))
     assert np.load(tmp_path / "b.npy").flags.f_contiguous
@@ -192,7 +194,7 @@ def test_npy_large_files_are_mapped(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("samples", [(), (2,), (3,), (4,)])
-def test_png_keeps_every_bit(tmp_path, dtype, samples):
+def test_png_keeps_every_bit(tmp_path: Path, dtype: str, samples: tuple[int, ...]) -> None:
     image = Image(noise((16, 24, *samples), dtype), "YXS" if samples else "YX")
     result = again(tmp_path / "a.png", image)
     assert (result.axes, result.data.dtype, result.alpha) == (image.axes, image.data.dtype, samples in ((2,), (4,)))
@@ -203,7 +205,7 @@ def test_png_keeps_every_bit(tmp_path, dtype, samples):
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 25])
-def test_png_bool_is_one_bit(tmp_path, width):
+def test_png_bool_is_one_bit(tmp_path: Path, width: int) -> None:
     image = Image(noise((5, width), "bool"), "YX")
     result = again(tmp_path / "a.png", image)
     assert result.data.dtype == bool
@@ -213,7 +215,7 @@ def test_png_bool_is_one_bit(tmp_path, width):
         np.testing.assert_array_equal(np.asarray(picture), image.data)
 
 
-def test_png_palettes_become_colours(tmp_path):
+def test_png_palettes_become_colours(tmp_path: Path) -> None:
     paletted = Pillow.fromarray(noise((16, 24, 3))).quantize(8)
     paletted.save(tmp_path / "a.png")
     paletted.save(tmp_path / "b.png", transparency=b"\x00\x80")
@@ -225,7 +227,7 @@ def test_png_palettes_become_colours(tmp_path):
 
 
 @pytest.mark.parametrize(("depth", "step"), [(2, 85), (4, 17)])
-def test_png_few_bits_are_stretched(tmp_path, depth, step):
+def test_png_few_bits_are_stretched(tmp_path: Path, depth: int, step: int) -> None:
     values = np.arange(8, dtype=np.uint8) % 2**depth
     bits = "".join(f"{v:0{depth}b}" for v in values)
     row = b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
@@ -243,7 +245,7 @@ def test_png_few_bits_are_stretched(tmp_path, depth, step):
     assert f"{depth} bits" in image.meta["warnings"][0]
 
 
-def test_png_chunks_are_copied(tmp_path):
+def test_png_chunks_are_copied(tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Title", "a title")
     info.add_text("Comment", "c" * 50, zip=True)
@@ -264,11 +266,12 @@ def test_png_chunks_are_copied(tmp_path):
     with Pillow.open(tmp_path / "b.png") as picture:
         assert picture.info["icc_profile"] == b"profile" * 9
         assert picture.getexif()[274] == 6
+        assert isinstance(picture, PngImagePlugin.PngImageFile)
         assert picture.text["Author"] == "Zoë"
     assert image.scale == pytest.approx({"X": 25400 / 300, "Y": 25400 / 300}, rel=1e-4)
 
 
-def test_png_animation_gives_its_first_picture(tmp_path):
+def test_png_animation_gives_its_first_picture(tmp_path: Path) -> None:
     frames = [Pillow.fromarray(noise((16, 24)) // (i + 1)) for i in range(3)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     image = io.read(tmp_path / "a.png")
@@ -283,17 +286,18 @@ def test_png_animation_gives_its_first_picture(tmp_path):
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_jpeg_is_nearly_the_same_picture(tmp_path, samples):
+def test_jpeg_is_nearly_the_same_picture(tmp_path: Path, samples: int) -> None:
     image = Image(smooth(samples), "YX" if samples == 1 else "YXS")
     result = again(tmp_path / "a.jpg", image)
     assert result.axes == image.axes
     assert np.abs(result.data.astype(int) - image.data).max() <= 4
     with Pillow.open(tmp_path / "a.jpg") as picture:
         assert picture.mode == ("L" if samples == 1 else "RGB")
+        assert isinstance(picture, JpegImagePlugin.JpegImageFile)
         assert all(layer[1:3] == (1, 1) for layer in picture.layer), "4:4:4"
 
 
-def test_jpeg_keeps_exif_profile_comment_and_orientation(tmp_path):
+def test_jpeg_keeps_exif_profile_comment_and_orientation(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[274], exif[270], exif[271] = 6, "a description", "a maker"
     exif.get_ifd(0x8769)[33434] = 0.25
@@ -308,6 +312,8 @@ def test_jpeg_keeps_exif_profile_comment_and_orientation(tmp_path):
         for key in ("exif", "icc_profile", "dpi"):
             assert after.info[key] == before.info[key]
         assert after.getexif()[274] == 6
+        assert isinstance(before, JpegImagePlugin.JpegImageFile)
+        assert isinstance(after, JpegImagePlugin.JpegImageFile)
         assert after.applist[0][0] == before.applist[0][0]
         assert ("COM", b"a comment") in after.applist
     assert result.meta["hush"] == NOTE
@@ -317,7 +323,7 @@ def test_jpeg_keeps_exif_profile_comment_and_orientation(tmp_path):
     assert (tmp_path / "c.jpg").read_bytes().count(b"hush {") == 1
 
 
-def test_jpeg_cmyk(tmp_path):
+def test_jpeg_cmyk(tmp_path: Path) -> None:
     picture = Pillow.frombytes("CMYK", (64, 48), smooth(4).tobytes())
     picture.save(tmp_path / "a.jpg", quality=95)
     image = io.read(tmp_path / "a.jpg")
@@ -339,7 +345,7 @@ def test_jpeg_cmyk(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((5, 7), "uint8"), ((5, 7, 3), "uint8"), ((5, 7, 4), "uint8"), ((5, 9), "bool")]
 )
-def test_bmp_returns_the_same(tmp_path, shape, dtype):
+def test_bmp_returns_the_same(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
     image = Image(noise(shape, dtype), "YXS"[: len(shape)])
     result = again(tmp_path / "a.bmp", image)
     assert result.axes == image.axes
@@ -349,7 +355,7 @@ def test_bmp_returns_the_same(tmp_path, shape, dtype):
         np.testing.assert_array_equal(np.asarray(picture), image.data)
 
 
-def test_bmp_palette(tmp_path):
+def test_bmp_palette(tmp_path: Path) -> None:
     coloured = Pillow.fromarray(noise((16, 24, 3))).quantize(8)
     coloured.save(tmp_path / "a.bmp")
     np.testing.assert_array_equal(io.read(tmp_path / "a.bmp").data, np.asarray(coloured.convert("RGB")))
@@ -369,7 +375,7 @@ def test_bmp_palette(tmp_path):
 @pytest.mark.parametrize(
     "pattern", ["MRI_brain_jpg/*", "Set12/*", "ChestXray_NIH_64/test/*/*", "FMD/*/*", "PolyU_cropped/*"]
 )
-def test_real_files_come_back(tmp_path, pattern):
+def test_real_files_come_back(tmp_path: Path, pattern: str) -> None:
     files = [f for f in sorted(SHARED.glob(pattern)) if f.suffix.lower() in io.suffixes()][::8]
     if not files:
         pytest.skip(f"no files {pattern} among the shared images")
@@ -386,7 +392,7 @@ def test_real_files_come_back(tmp_path, pattern):
             np.testing.assert_array_equal(result.data, image.data)
 
 
-def test_streams_are_closed(tmp_path):
+def test_streams_are_closed(tmp_path: Path) -> None:
     """A file that was read can be removed at once; nothing keeps it open."""
     for suffix in (".png", ".jpg", ".bmp", ".npy", ".tif"):
         again(tmp_path / f"a{suffix}", Image(noise((16, 24)), "YX"))

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -45,7 +45,7 @@ def test_plain_keeps_dtype_and_values(tmp_path: Path, dtype: str) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("bigtiff", [False, True])
-def test_byte_orders(tmp_path: Path, order: str, bigtiff: bool) -> None:
+def test_byte_orders(tmp_path: Path, order: Literal["<", ">"], bigtiff: bool) -> None:
     data = values((9, 12))
     tifffile.imwrite(tmp_path / "a.tif", data, byteorder=order, bigtiff=bigtiff)
     image, target = through(tmp_path / "a.tif")
@@ -88,8 +88,8 @@ def test_imagej_hyperstack(tmp_path: Path) -> None:
         found = tif.imagej_metadata
         assert found is not None
         assert tif.series[0].axes == "TZCYX"
-        assert tif.pages[0].tags["XResolution"].value == (4, 1) or np.isclose(
-            np.divide(*tif.pages[0].tags["XResolution"].value), 4
+        assert tif.pages.first.tags["XResolution"].value == (4, 1) or np.isclose(
+            np.divide(*tif.pages.first.tags["XResolution"].value), 4
         )
     assert (found["spacing"], found["finterval"]) == (0.7, 2.5)
     assert tuple(found["Ranges"]) == metadata["Ranges"]
@@ -158,7 +158,7 @@ def test_colour_and_opacity(tmp_path: Path) -> None:
     image, target = through(tmp_path / "rgb.tif")
     assert (image.axes, image.alpha) == ("YXS", False)
     with tifffile.TiffFile(target) as tif:
-        assert tif.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
+        assert tif.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
     tifffile.imwrite(tmp_path / "rgba.tif", values((20, 30, 4), "u1"), photometric="rgb", extrasamples=["unassalpha"])
     assert io.read(tmp_path / "rgba.tif").alpha
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -175,7 +175,7 @@ def test_a_missing_photometric_interpretation(tmp_path: Path, dtype: str, sample
 def raw_tags(path: Path) -> list[dict[int, bytes]]:
     """Return the bytes of every tag of every page."""
     with tifffile.TiffFile(path) as tif, path.open("rb") as file:
-        found = []
+        found: list[dict[int, bytes]] = []
         for page in tif.pages:
             found.append({})
             for tag in page.aspage().tags:
@@ -239,7 +239,9 @@ def test_tags_survive_another_byte_order(tmp_path: Path, bits: int) -> None:
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_every_page_keeps_its_own_tags(tmp_path: Path, bigtiff: bool, order: str, compression: str | None) -> None:
+def test_every_page_keeps_its_own_tags(
+    tmp_path: Path, bigtiff: bool, order: Literal["<", ">"], compression: str | None
+) -> None:
     pages = np.stack([GREY, GREY // 2, GREY // 3])
     with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=bigtiff, byteorder=order) as tif:
         for number, page in enumerate(pages):
@@ -277,7 +279,7 @@ def test_exif_and_gps_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_lists_of_tags_in_every_form_of_file(tmp_path: Path, order: str, bigtiff: bool) -> None:
+def test_lists_of_tags_in_every_form_of_file(tmp_path: Path, order: Literal["<", ">"], bigtiff: bool) -> None:
     about = {34853: {1: "N", 2: (48.0, 8.0, 1.5)}, 34665: {33434: 0.25, 36867: "2026:11:29 08:00:00"}}
     Pillow.fromarray(GREY).save(tmp_path / "a.tif", tiffinfo=about)
     tags = io.read(tmp_path / "a.tif").meta["tiff"]["tags"]

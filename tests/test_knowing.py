@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from skimage import data
 
 import hush
+from helpers import data
 from hush import io
 from hush.core import registry
 from hush.core.errors import HushError

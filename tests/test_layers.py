@@ -40,8 +40,9 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("hush"))
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hush"):
-            own = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (own if node.module == "hush" or is_package(node.module) else [node.module])
+            module = node.module or ""
+            own = [f"{module}.{alias.name}" for alias in node.names]
+            yield from (own if module == "hush" or is_package(module) else [module])
 
 
 def is_package(name: str) -> bool:
@@ -68,7 +69,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_within_a_package_there_are_no_circles() -> None:
     modules = {".".join(("hush", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in FILES}
     modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
-    sorter = TopologicalSorter()
+    sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, path in modules.items():
         others = {module_of(other) for other in imports(path)} & set(modules)
         # a package's __init__ collects its own files: those do not wait for it
@@ -143,8 +144,9 @@ def test_a_constant_has_one_value() -> None:
             if not isinstance(node, ast.Assign):
                 continue
             target, value = node.targets[0], node.value
-            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-            pairs = zip(target.elts, value.elts, strict=True) if both else [(target, value)]
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=True))
             for name, number in pairs:
                 if isinstance(name, ast.Name) and name.id.isupper() and name.id not in ANSWERED:
                     values.setdefault(name.id, {}).setdefault(ast.unparse(number), []).append(path.name)

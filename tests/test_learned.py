@@ -37,7 +37,7 @@ def method(name: str, **settings: Any) -> Any:
 @pytest.fixture
 def clean() -> np.ndarray:
     y, x = np.mgrid[:96, :112]
-    return (100 + 60 * np.sin(x / 9) * np.cos(y / 7)).astype(np.float32)
+    return np.asarray(100 + 60 * np.sin(x / 9) * np.cos(y / 7), np.float32)
 
 
 def draws(clean: np.ndarray, count: int, sigma: float = 25.0) -> list[np.ndarray]:
@@ -149,7 +149,8 @@ def test_noise_is_drawn_anew_for_every_patch(clean: np.ndarray) -> None:
     pair = Patches(flat, (32, 32), UNIT, noise=noise, partner="noisy").batch(40, np.random.default_rng(0))
     assert pair.target is not None
     levels = pair.noisy.std((1, 2, 3))
-    assert (levels.min() < 6, levels.max() > 16) == (True, True)
+    assert levels.min() < 6
+    assert levels.max() > 16
     np.testing.assert_allclose(levels, pair.target.std((1, 2, 3)), rtol=0.15)
     assert abs(float((pair.noisy * pair.target).mean())) < 2
     lit = Patches(flat, (32, 32), UNIT, noise=noise, partner="clean").batch(3, np.random.default_rng(0))
@@ -199,7 +200,8 @@ def test_stops_early_and_keeps_best_and_last(tmp_path: Path, run: Run, clean: np
     state = best.history_[0]
     assert state.stopped
     assert state.step < 400
-    losses = dict(map(tuple, state.validation))
+    pairs: Any = state.validation
+    losses: dict[Any, float] = dict(pairs)
     assert losses[state.best] == min(losses.values())
     weights = [next(net.parameters()) for net in (best.nets_[0], last.nets_[0]) if net is not None]
     assert not torch.equal(*weights)

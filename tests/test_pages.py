@@ -308,7 +308,7 @@ def test_the_plot_shows_every_point_that_was_used(
     tmp_path: Path, points: list[tuple[float, ...]], line: tuple[float, float]
 ) -> None:
     found = CHANNEL | {"points": points, "a": line[0], "b": line[1]}
-    advice = {"method": None, "settings": {}, "reason": "none"}
+    advice: dict[str, Any] = {"method": None, "settings": {}, "reason": "none"}
     record = {"input": "a.tif", "verdict": "v", "recommendation": advice, "noise": found}
     noise.noise_page(record, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")

@@ -1,14 +1,18 @@
 """The results folder and its page: known numbers, nothing private or from elsewhere, and a browser tries it."""
 
+from __future__ import annotations
+
 import base64
 import json
 import math
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -21,7 +25,9 @@ from hush.methods._base import Result
 from hush.reports.denoising import FORMAT, PICTURE_SIDE, SETS, collect, page, without_directories
 
 SECRET = "Jane Doe 1970"
-INFO = {
+Large = tuple[Path, dict[str, Any], list[np.memmap]]  # a folder, its facts, and the image before and after
+
+INFO: dict[str, Any] = {
     "method": "n2v",
     "settings": {"steps": 30, "radius": 5, "device": None, "learning_rate": np.float32(0.002)},
     "reason": "the noise is white",
@@ -35,37 +41,52 @@ INFO = {
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def rng():
+def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def collected(folder, before, after, axes, info=INFO, command="hush denoise in.tif -o out.tif", **meta):
+def collected(
+    folder: Path,
+    before: np.ndarray,
+    after: np.ndarray,
+    axes: str,
+    info: dict[str, Any] = INFO,
+    command: str = "hush denoise in.tif -o out.tif",
+    **meta: Any,
+) -> dict[str, Any]:
     noisy = Image(before, axes, meta={"name": "in.tif", "description": SECRET, **meta})
     collect(folder, noisy, Result(Image(after, axes), None, dict(info)), command=command)
     return read(folder)
 
 
-def read(folder):
-    def refuse(token):
+def read(folder: Path) -> dict[str, Any]:
+    def refuse(token: str) -> NoReturn:
         raise AssertionError(f"{token} is no JSON")
 
-    return json.loads((folder / "result.json").read_text("utf-8"), parse_constant=refuse)
+    facts: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"), parse_constant=refuse)
+    return facts
 
 
-def pictures(folder, facts):
+def match_in(pattern: str, text: str, flags: int = 0) -> re.Match[str]:
+    match = re.search(pattern, text, flags)
+    assert match is not None, f"{pattern} is not in the text"
+    return match
+
+
+def pictures(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, np.ndarray]]:
     for item in facts["sets"]:
         for side in ("before", "after", "noise"):
             with Picture.open(folder / item[side]) as picture:
                 yield item, side, np.asarray(picture)
 
 
-def with_nan():
+def with_nan() -> np.ndarray:
     values = rng().normal(10, 2, (40, 50)).astype(np.float32)
     values[3, 4], values[5, 6], values[7, 8] = np.nan, np.inf, -np.inf
     return values
 
 
-KINDS = {
+KINDS: dict[str, tuple[np.ndarray, str]] = {
     "uint8": (rng().integers(0, 255, (40, 60), np.uint8), "YX"),
     "stack": (rng().integers(0, 65535, (7, 2, 5, 24, 30), np.uint16), "TCZYX"),
     "rgba": (rng().integers(0, 255, (30, 40, 4), np.uint8), "YXS"),
@@ -85,7 +106,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("change", ["something", "nothing"])
-def test_every_kind_of_image(tmp_path, kind, change):
+def test_every_kind_of_image(tmp_path: Path, kind: str, change: str) -> None:
     before, axes = KINDS[kind]
     after = before.copy()
     if change == "something":
@@ -109,7 +130,7 @@ def test_every_kind_of_image(tmp_path, kind, change):
     page(tmp_path / "results", tmp_path / "page.html")
 
 
-def test_white_noise_has_its_std_and_no_correlation(tmp_path):
+def test_white_noise_has_its_std_and_no_correlation(tmp_path: Path) -> None:
     clean = np.tile(np.linspace(0, 50, 400, dtype=np.float32), (300, 1))
     noise = rng().normal(3, 12, clean.shape).astype(np.float32)
     found = collected(tmp_path, clean + noise, clean, "YX")["channels"][0]["noise"]
@@ -128,7 +149,7 @@ def test_white_noise_has_its_std_and_no_correlation(tmp_path):
 
 
 @pytest.mark.parametrize(("axis", "way", "other"), [(1, "rows", "columns"), (0, "columns", "rows")])
-def test_noise_averaged_along_one_direction(tmp_path, axis, way, other):
+def test_noise_averaged_along_one_direction(tmp_path: Path, axis: int, way: str, other: str) -> None:
     noise = rng().normal(0, 9, (300, 310))
     noise = (noise + np.roll(noise, 1, axis)) / 2  # lag-1 correlation of exactly one half
     found = collected(tmp_path, noise, np.zeros_like(noise), "YX")["channels"][0]["noise"]
@@ -139,9 +160,9 @@ def test_noise_averaged_along_one_direction(tmp_path, axis, way, other):
     assert found["code"] == "one_direction" and "structn2v" in found["sentence"]
 
 
-def grain(shape, *shifts):
+def grain(shape: tuple[int, ...], *shifts: tuple[float, int, int]) -> np.ndarray:
     noise = rng().normal(0, 9, shape)
-    return sum([np.roll(noise, shift, (0, 1)) * weight for weight, *shift in shifts], noise)
+    return sum([np.roll(noise, (down, across), (0, 1)) * weight for weight, down, across in shifts], noise)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +178,12 @@ def grain(shape, *shifts):
         ("few_pixels", grain((5, 6)), "n2v"),
     ],
 )
-def test_a_code_says_what_the_residual_means(tmp_path, code, noise, method):
+def test_a_code_says_what_the_residual_means(tmp_path: Path, code: str, noise: np.ndarray, method: str) -> None:
     facts = collected(tmp_path, noise, np.zeros_like(noise), "YX", INFO | {"method": method})
     assert facts["channels"][0]["noise"]["code"] == code
 
 
-def test_missing_pixels_do_not_count(tmp_path):
+def test_missing_pixels_do_not_count(tmp_path: Path) -> None:
     noise = rng().normal(0, 5, (200, 200))
     noise = (noise + np.roll(noise, 1, 1)) / 2
     before = noise + 100
@@ -176,7 +197,7 @@ def test_missing_pixels_do_not_count(tmp_path):
     assert shown["noise"][60, 60] == 128  # nothing was removed there
 
 
-def test_whole_numbers_get_bins_of_whole_numbers(tmp_path):
+def test_whole_numbers_get_bins_of_whole_numbers(tmp_path: Path) -> None:
     clean = np.full((200, 200), 100, np.uint8)
     noisy = np.rint(clean + rng().normal(0, 2, clean.shape)).astype(np.uint8)
     found = collected(tmp_path, noisy, clean, "YX")["channels"][0]["noise"]
@@ -186,7 +207,7 @@ def test_whole_numbers_get_bins_of_whole_numbers(tmp_path):
     assert found["counts"] == [int((values == m).sum()) for m in middle]
 
 
-def test_before_and_after_share_one_range(tmp_path):
+def test_before_and_after_share_one_range(tmp_path: Path) -> None:
     before = rng().normal(1000, 100, (2, 64, 64)).astype(np.float32)
     before[1] *= 5
     after = before * 0.5
@@ -204,7 +225,7 @@ def test_before_and_after_share_one_range(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
+def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
     """A memory-mapped image whose noise and detail sit in known corners."""
     folder = tmp_path_factory.mktemp("large")
     files = [np.lib.format.open_memmap(folder / f"{n}.npy", "w+", np.uint16, (3000, 4500)) for n in "ab"]
@@ -213,11 +234,11 @@ def large(tmp_path_factory):
     files[1][:1000, :1000] += (rng().random((1000, 1000)) * 900).astype(np.uint16)  # detail, top left
     files[0][:] = files[1]
     files[0][2000:, 3500:] += (rng().random((1000, 1000)) * 300).astype(np.uint16)  # noise, bottom right
-    facts = collected(folder / "results", *files, "YX")
+    facts = collected(folder / "results", files[0], files[1], "YX")
     return folder, facts, files
 
 
-def test_large_image_is_an_overview_and_crops(large):
+def test_large_image_is_an_overview_and_crops(large: Large) -> None:
     folder, facts, (before, _) = large
     assert [item["view"] for item in facts["sets"]] == [
         "overview",
@@ -239,7 +260,7 @@ def test_large_image_is_an_overview_and_crops(large):
     assert found["mean"] == pytest.approx(150 * 1e6 / before.size, rel=0.05)  # rows drawn at random, so not exact
 
 
-def test_planes_and_pictures_are_bounded(tmp_path):
+def test_planes_and_pictures_are_bounded(tmp_path: Path) -> None:
     stack = np.zeros((3, 40, 2, 20, 20), np.uint8)
     facts = collected(tmp_path, stack, stack, "TZCYX")
     assert len(facts["sets"]) == 12
@@ -248,7 +269,7 @@ def test_planes_and_pictures_are_bounded(tmp_path):
     assert again == facts
 
 
-def test_same_input_same_files(tmp_path):
+def test_same_input_same_files(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (60, 70), np.uint8)
     for name in "ab":
         collected(tmp_path / name, before, before // 2, "YX")
@@ -267,11 +288,11 @@ def test_same_input_same_files(tmp_path):
         ("hush denoise '/home/ann/in.tif", "hush denoise in.tif"),
     ],
 )
-def test_commands_lose_their_folders(given, wanted):
+def test_commands_lose_their_folders(given: str, wanted: str) -> None:
     assert without_directories(given) == wanted
 
 
-def test_nothing_private_and_nothing_from_elsewhere(tmp_path):
+def test_nothing_private_and_nothing_from_elsewhere(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (40, 60), np.uint8)
     info = INFO | {
         "warnings": ["/home/zoltan/in.tif was odd", "read '/home/zoltan lee/in.tif' again"],
@@ -294,7 +315,7 @@ def test_nothing_private_and_nothing_from_elsewhere(tmp_path):
     assert set(re.findall(r'src="([^"]{5})', text)) == {"data:"}
 
 
-def test_texts_cannot_break_out(tmp_path):
+def test_texts_cannot_break_out(tmp_path: Path) -> None:
     evil = "</script><img src=x onerror=alert(1)>\"'&@@css@@\u2028"
     before = rng().integers(0, 255, (2, 30, 30), np.uint8)
     info = {
@@ -313,11 +334,11 @@ def test_texts_cannot_break_out(tmp_path):
     text = (tmp_path / "page.html").read_text("utf-8")
     assert "<img src=x" not in text
     assert text.lower().count("</script") == 2
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    data = match_in(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert json.loads(data[1])["channels"][0]["name"].endswith("alert(1)>\"'&@@css@@\u2028")
 
 
-def test_medical_images_and_warnings_are_prominent(tmp_path):
+def test_medical_images_and_warnings_are_prominent(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (30, 30), np.uint8)
     for medical in (True, False):
         info = INFO | {"warnings": ["axes were guessed"] * medical}
@@ -337,7 +358,7 @@ class Found:
     passed: bool
 
 
-def test_decisions_and_warnings_are_on_the_page_with_their_figures(tmp_path):
+def test_decisions_and_warnings_are_on_the_page_with_their_figures(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (30, 30), np.uint8)
     info = INFO | {
         "decisions": [
@@ -356,7 +377,7 @@ def test_decisions_and_warnings_are_on_the_page_with_their_figures(tmp_path):
     assert facts["decisions"][1] == {"name": "power of the residual", "value": 1.46, "limit": 1.3, "passed": False}
     page(tmp_path / "r", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
-    table = re.search(r'<table class="decisions">.*?<tbody>(.*?)</tbody>', text, re.DOTALL)[1]
+    table = match_in(r'<table class="decisions">.*?<tbody>(.*?)</tbody>', text, re.DOTALL)[1]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)]
     assert rows == [
         ["whiteness of the residual", "0.0712", "0.1", "yes"],
@@ -364,7 +385,7 @@ def test_decisions_and_warnings_are_on_the_page_with_their_figures(tmp_path):
         ["two estimates &lt;b&gt;", "–", "[0.5, 2]", "–"],
         ["bits", "–", "–", "–"],
     ]
-    warnings = re.findall(r"<li>(.*?)</li>", re.search(r'<div class="warnings".*?</div>', text)[0])
+    warnings = re.findall(r"<li>(.*?)</li>", match_in(r'<div class="warnings".*?</div>', text)[0])
     assert [re.sub(r"<[^>]*>", "", one) for one in warnings] == [
         "axes were guessed",
         "detail may be lost (residual_power 1.46)",
@@ -377,7 +398,7 @@ def test_decisions_and_warnings_are_on_the_page_with_their_figures(tmp_path):
     assert 'class="decisions"' not in (tmp_path / "page.html").read_text("utf-8")
 
 
-def test_facts_are_on_the_page_with_units(tmp_path):
+def test_facts_are_on_the_page_with_units(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (100, 200), np.uint8)
     noisy = Image(before, "YX", {"Y": 0.25, "X": 0.25}, "µm", {"name": "cells.tif"})
     collect(tmp_path / "r", noisy, Result(Image(before // 2, "YX"), None, INFO), command="hush denoise cells.tif")
@@ -389,14 +410,14 @@ def test_facts_are_on_the_page_with_units(tmp_path):
     assert "Krull" in text and "hush denoise cells.tif" in text
 
 
-def test_a_result_that_says_nothing(tmp_path):
+def test_a_result_that_says_nothing(tmp_path: Path) -> None:
     before = rng().integers(0, 255, (30, 30), np.uint8)
     collect(tmp_path / "r", Image(before, "YX"), Result(Image(before // 2, "YX")), command="")
     page(tmp_path / "r", tmp_path / "page.html")
     assert "This method removed noise" in (tmp_path / "page.html").read_text("utf-8")
 
 
-def test_refusals(tmp_path):
+def test_refusals(tmp_path: Path) -> None:
     folder, target = tmp_path / "r", tmp_path / "page.html"
     folder.mkdir()
     with pytest.raises(HushError, match=r"no result\.json"):
@@ -427,11 +448,12 @@ def test_refusals(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"r", "page.html"}  # no partial file stays
 
 
-def browse(file: Path, profile: Path) -> tuple[dict, str]:
+def browse(file: Path, profile: Path) -> tuple[dict[str, Any], str]:
     """Open a page in headless Chromium and return what its own test reports."""
     off = ("quic", "background-networking", "component-update", "sync", "extensions", "default-apps")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{word}" for word in off)]
     flags += ["--enable-logging=stderr", "--window-size=1280,900", "--virtual-time-budget=4000", "--dump-dom"]
+    assert CHROMIUM is not None
     run = subprocess.run(
         [CHROMIUM, *flags, f"--user-data-dir={profile}", file.as_uri() + "#selftest"],
         capture_output=True,
@@ -442,11 +464,11 @@ def browse(file: Path, profile: Path) -> tuple[dict, str]:
     assert 'data-ready="1"' in run.stdout
     console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
     assert not console
-    return json.loads(unescape(re.search(r'data-selftest="([^"]*)"', run.stdout)[1])), run.stdout
+    return json.loads(unescape(match_in(r'data-selftest="([^"]*)"', run.stdout)[1])), run.stdout
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to open the page with")
-def test_the_page_works_in_a_browser(tmp_path, large):
+def test_the_page_works_in_a_browser(tmp_path: Path, large: Large) -> None:
     stack = rng().integers(0, 65535, (3, 2, 50, 90), np.uint16)
     evil = "</script><b>.tif"
     facts = collected(
@@ -467,7 +489,7 @@ def test_the_page_works_in_a_browser(tmp_path, large):
     report, dom = browse(tmp_path / "large.html", tmp_path / "profile")
     assert report["errors"] == [] and report["sizes"]
     assert report["shown"][-4:] == [0, 1, 2, 3]
-    assert len(base64.b64decode(re.search(r'id="before"[^>]*base64,([^"]+)', dom)[1])) > 1000
+    assert len(base64.b64decode(match_in(r'id="before"[^>]*base64,([^"]+)', dom)[1])) > 1000
 
 
 def test_the_page_names_the_method_that_auto_chose(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,8 +83,9 @@ def test_planes_have_one_level_and_noise_of_their_own(axes: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("seed", -1), ("peak", 0), ("peak", float("nan"))])
 def test_impossible_settings_are_named(name: str, value: float) -> None:
+    setting: dict[str, Any] = {name: value}
     with pytest.raises(HushError, match=f"{name} cannot be {value}"):
-        add_noise(Image(np.zeros((4, 4)), "YX"), parse("gaussian:sigma=3"), **{name: value})
+        add_noise(Image(np.zeros((4, 4)), "YX"), parse("gaussian:sigma=3"), **setting)
 
 
 def test_epithelium_is_cells() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ TRUTH = 30 + 150 * np.exp(-((X - 50) ** 2 + (Y - 90) ** 2) / 500) + 90 * np.exp(
 @pytest.mark.parametrize("method", ["auto", "bm3d", "nlm"])
 def test_brightness_is_kept(looks: float, method: str) -> None:
     noisy = (TRUTH * np.random.default_rng(1).gamma(looks, 1 / looks, TRUTH.shape)).astype(np.float32)
-    result = hush.denoise(noisy, method)
+    result: Any = hush.denoise(noisy, method)
     assert result.mean() == pytest.approx(noisy.mean(), rel=0.05)
     assert hush.rmse(result, TRUTH) < 0.5 * hush.rmse(noisy, TRUTH)
 

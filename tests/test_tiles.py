@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,8 +77,9 @@ def test_several_workers_write_the_same() -> None:
     plan = tiling.plan((70, 80), (16, 16), 2, 1)
     results = []
     for workers in (1, 3):
-        out, count = np.zeros_like(image), []
-        tiling.run(lambda piece, _: piece * 2, image, plan, out, lambda count=count: count.append(1), workers)
+        out = np.zeros_like(image)
+        count: list[int] = []
+        tiling.run(lambda piece, _: piece * 2, image, plan, out, partial(count.append, 1), workers)
         assert len(count) == len(plan)
         results.append(out)
     assert (results[0] == results[1]).all()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ def line() -> nn.Module:
 
 def picture() -> nn.Module:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 1, 3, padding=1))
-    return net.to(memory_format=torch.channels_last)
+    net: Any = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 1, 3, padding=1))
+    result: nn.Module = net.to(memory_format=torch.channels_last)  # which its annotations do not know
+    return result
 
 
 def loss(net: nn.Module, step: int) -> Tensor:
@@ -74,15 +76,17 @@ def test_seconds_become_steps_and_the_same_bytes() -> None:
 
 def test_average_follows_its_power_law() -> None:
     one = trainer(Schedule(steps=50, averaging=1.0))
+    net: Any = one.net
+    average: Any = one.average
     history = []
 
     def keep(now: bool) -> None:
-        history.append(one.net[0].weight.detach().clone())
+        history.append(net[0].weight.detach().clone())
 
     one.run(loss, keep)
     # (1 - 1/t)^2 between steps: the weight of step t is t^2 - (t - 1)^2 = 2 t - 1, over 50^2
     expected = sum((2 * t - 1) * w for t, w in enumerate(history, 1)) / 50**2
-    torch.testing.assert_close(one.average[0].weight, expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(average[0].weight, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("stop", [10, 17, 29])

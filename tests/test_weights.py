@@ -24,6 +24,7 @@ from hush.nets.resunet import ResUNet
 from hush.pretrained import data, train, weights
 from hush.pretrained.card import CameraNoise
 from hush.quality import risk
+from hush.training.patches import Batch
 
 Run = Callable[..., tuple[int, str, str]]
 SECOND = "{ steps = 4, learning_rate = 1e-3, batch = 2, patch = 48, power = 0.7 }"
@@ -166,7 +167,7 @@ def test_few_photons_may_be_smeared_along_rows(recipe: Path) -> None:
 
 
 def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
-    from skimage import data
+    from helpers import data
 
     clean = np.moveaxis(data.astronaut()[:96, 100:196].astype(np.float32) / 255 - 0.5, -1, 0)
     lags, levels = [], []
@@ -186,10 +187,11 @@ def test_a_photograph_is_shown_as_a_camera_makes_it() -> None:
 
 
 def test_photographs_are_learned_without_a_word_on_their_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import skimage
     from PIL import Image as Pillow
 
-    scene = skimage.data.astronaut()
+    from helpers import data as pictures
+
+    scene = pictures.astronaut()
     Pillow.fromarray(scene).save(tmp_path / "scene.png")
     lines = [
         line for line in RECIPE.splitlines() if not line.startswith(("sigma", "channels", "data", "score", "  {", "]"))
@@ -287,7 +289,8 @@ def test_a_deeper_network_begins_with_what_the_shallower_one_gave(made: Path, re
     (old, _), (same, _), (deeper, _) = (weights.load(name) for name in ("tiny", "same", "deeper"))
     torch.testing.assert_close(same(x), old(x))
     assert (same.margin, same.blocks) > (old.margin, old.blocks)
-    assert float(deeper.down[0][2].body[-1].weight.abs().max()) > 0  # what was added learns at once
+    down: Any = deeper.down
+    assert float(down[0][2].body[-1].weight.abs().max()) > 0  # what was added learns at once
 
 
 def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
@@ -315,7 +318,7 @@ def test_weights_for_colours_begin_with_what_grey_ones_do_to_their_mean(
 
 def test_with_a_lower_power_strong_noise_counts_more(recipe: Path) -> None:
     settings = train.recipe_of(str(recipe))
-    batch = data.Batch(torch.zeros(4, 1, 32, 32), None)
+    batch = Batch(torch.zeros(4, 1, 32, 32), None)
 
     def lost(sigma: float, **own: float) -> float:
         loss = train.loss_of(settings | {"sigma": [sigma, sigma]} | own)
@@ -477,7 +480,7 @@ def method(**settings: Any) -> Any:
 def photons() -> np.ndarray:
     """Ten photons a pixel and more, of gain 3."""
     y, x = np.mgrid[:90, :110]
-    return (3.0 * np.random.default_rng(0).poisson(30 + 20 * np.sin(x / 9) * np.cos(y / 7))).astype(np.float32)
+    return np.asarray(3.0 * np.random.default_rng(0).poisson(30 + 20 * np.sin(x / 9) * np.cos(y / 7)), np.float32)
 
 
 @pytest.mark.parametrize("net", ["grey", "colour"])
@@ -567,7 +570,7 @@ def test_the_network_is_told_how_neighbours_share_the_noise(made: Path, monkeypa
 
 def test_of_two_turned_images_one_is_the_half_turn(made: Path, photons: np.ndarray) -> None:
     def denoised(image: np.ndarray, **settings: Any) -> np.ndarray:
-        return method(noise="gaussian:sigma=12", **settings).fit(image).denoise(image).data
+        return np.asarray(method(noise="gaussian:sigma=12", **settings).fit(image).denoise(image).data)
 
     photons = photons[:64, :96]  # on the network's grid: nothing is mirrored at an end
     there, back = denoised(photons), denoised(photons[::-1, ::-1].copy())[::-1, ::-1]
@@ -578,7 +581,7 @@ def test_of_two_turned_images_one_is_the_half_turn(made: Path, photons: np.ndarr
 
 @pytest.mark.parametrize("name", ["gaussian-fast", "colour-fast"])
 def test_colours_are_mixed_on_one_scale(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from skimage import data
+    from helpers import data
 
     clean = data.astronaut()[:128, 100:228].astype(np.float32)
     image = clean + np.random.default_rng(0).normal(0, 20, clean.shape).astype(np.float32)
@@ -639,7 +642,7 @@ def test_weights_are_taken_by_colours_and_noise(made: Path) -> None:
 
 @pytest.mark.parametrize(("sigma", "said"), [(20.0, 14.0), (20.0, 30.0), (8.0, 12.0)])
 def test_a_network_finds_the_level_that_is_wrongly_said(sigma: float, said: float) -> None:
-    from skimage import data
+    from helpers import data
 
     clean = data.camera()[100:356, 180:436].astype(np.float32)
     noisy = clean + np.random.default_rng(0).normal(0, sigma, clean.shape).astype(np.float32)
@@ -677,7 +680,7 @@ def test_the_level_is_changed_only_where_two_witnesses_agree(
 
 @pytest.mark.parametrize(("levels", "more"), [((25, 25, 25), -0.1), ((10, 20, 40), 0.6)])
 def test_weights_for_colours_know_a_level_of_each_and_how_far_they_err(levels: tuple[int, ...], more: float) -> None:
-    from skimage import data
+    from helpers import data
 
     clean = data.astronaut()[:128, 132:260].astype(np.float32)
     noisy = Image((clean + np.random.default_rng(0).normal(0, levels, clean.shape)).astype(np.float32), "YXS")
@@ -691,7 +694,7 @@ def test_weights_for_colours_know_a_level_of_each_and_how_far_they_err(levels: t
 
 
 def test_colours_are_denoised_as_brightness_and_differences_by_weights_that_know_only_grey() -> None:
-    from skimage import data
+    from helpers import data
 
     clean = data.astronaut()[:112, 132:244].astype(np.float32)
     noisy = clean + np.random.default_rng(0).normal(0, 25, clean.shape).astype(np.float32)
