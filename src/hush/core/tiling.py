@@ -10,6 +10,23 @@ from typing import Any
 
 Array = Any
 Region = tuple[slice, ...]
+WINDOW_SIDE = 1024  # of the windows that are looked at in a larger plane, four of them
+
+
+def windows(view: Array) -> list[Array]:
+    """Return what is looked at of (..., Y, X), as views: all of it, or four windows in the middle of its quarters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [window.shape for window in windows(np.zeros((3000, 4000)))]
+    [(1024, 1024), (1024, 1024), (1024, 1024), (1024, 1024)]
+    """
+    shape = view.shape[-2:]
+    if max(shape) <= 2 * WINDOW_SIDE:
+        return [view]
+    tops, lefts = ([size // 4 * k - min(size // 4, WINDOW_SIDE // 2) for k in (1, 3)] for size in shape)
+    return [view[..., y : y + WINDOW_SIDE, x : x + WINDOW_SIDE] for y in tops for x in lefts]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.metrics import data_range
+from hush.core.tiling import windows
 from hush.core.units import Units
 from hush.estimation import artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
@@ -23,7 +24,6 @@ from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.noise.speckle import Speckle
 
 PLANES_LOOKED_AT = 8  # of a channel that are looked at
-WINDOW_SIDE = 1024  # side of the windows that are looked at in a larger plane, four of them
 PHOTON_KINDS = ("poisson", "poisson_gaussian")
 WRONG_FACTOR = 2.0  # factor between the variance that was given and the one found, from which on there is a doubt
 
@@ -101,18 +101,11 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
                 else np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int)
             )
             views = [views[i] for i in at]
-        stacks.append(([part for view in views for part in _windows(view)], frames))
+        stacks.append(([part for view in views for part in windows(view)], frames))
         if frames and len(views) * 4 == len(stacks[-1][0]):  # all frames of a window in a row
             parts = stacks[-1][0]
             stacks[-1] = ([parts[i] for k in range(4) for i in range(k, len(parts), 4)], frames)
     return stacks
-
-
-def _windows(view: Array) -> list[Array]:
-    if max(view.shape) <= 2 * WINDOW_SIDE:
-        return [view]
-    tops, lefts = ([size // 4 * k - min(size // 4, WINDOW_SIDE // 2) for k in (1, 3)] for size in view.shape)
-    return [view[y : y + WINDOW_SIDE, x : x + WINDOW_SIDE] for y in tops for x in lefts]
 
 
 def _found(parts: list[Array], frames: bool) -> ChannelNoise:

@@ -16,6 +16,7 @@ from hush.core.device import body_precision, device_of, memory_format, precision
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
+from hush.core.tiling import windows
 from hush.estimation.correlation import like
 from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
@@ -137,10 +138,8 @@ class Pretrained(Filter):
         camera = False
         for number in range(self._works(image)):
             ways = self._ways(image, number)
-            plane = np.asarray(fill(self._views(image, number)[0])[0], np.float32)
-            values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
-            few = (dark(values, ways) > DEFICIT).mean() > DEFICIT_SHARE
-            camera |= bool(few) or not all(way.noise.white for way in ways)
+            shares = [_low_count(window, ways) for window in windows(self._views(image, number)[0])]
+            camera |= float(np.mean(shares)) > DEFICIT_SHARE or not all(way.noise.white for way in ways)
         return weights.suited(self.samples_, camera, self.best)
 
     @property
@@ -324,6 +323,13 @@ class Pretrained(Filter):
         """The network's output (B, channels, Y, X) as (C, Y, X) of this shape."""
         made: Array = y.float().cpu().numpy().reshape(-1, *y.shape[2:])[:, : shape[1], : shape[2]]
         return made
+
+
+def _low_count(view: Array, ways: Sequence[Stabilizer]) -> float:
+    """Share of the pixels of (C, Y, X) whose noise lacks much of its level, since photons are few."""
+    plane = np.asarray(fill(view)[0], np.float32)
+    values = np.stack([way.forward(one) for way, one in zip(ways, plane, strict=True)])
+    return float((dark(values, ways) > DEFICIT).mean())
 
 
 def _possible(ways: Sequence[Stabilizer]) -> tuple[float, float]:
