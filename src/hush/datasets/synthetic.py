@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from hush.core.errors import HushError
 from hush.core.image import Image, cast
@@ -38,6 +37,8 @@ def epithelium(size: int = 512, seed: int = 0) -> NDArray[np.float32]:
     """
     if size < 16:
         raise HushError(f"an epithelium of size {size} holds no cells: give 16 or more")
+    from scipy.spatial import cKDTree  # slow to import, and for this alone
+
     rng = np.random.default_rng(seed)
     points = rng.uniform(0, size, (max(4, size * size // 900), 2))
     distance, _ = cKDTree(points).query(np.moveaxis(np.mgrid[:size, :size], 0, -1), k=2)

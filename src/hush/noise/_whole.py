@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from scipy import optimize
 
 from hush.noise._base import NoiseModel
 from hush.noise._mixture import InSequence, InSpace
@@ -131,6 +130,8 @@ def _along(away: Callable[[Sequence[float]], float], places: Sequence[float], wh
 
 def _best(away: Callable[[float], float]) -> float:
     """The place between 0 and 1 where a function is least, near zero the finer; an end where that is as good."""
+    from scipy import optimize  # slow to import, and for ranges alone
+
     tried = np.linspace(0, 1, RANGE_TRIED) ** 3
     at = int(np.argmin([away(place) for place in tried]))
     ends = float(tried[max(at - 1, 0)]), float(tried[min(at + 1, RANGE_TRIED - 1)])
