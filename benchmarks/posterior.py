@@ -39,7 +39,8 @@ def main() -> None:
     clean = [cropped(io.read(file).data) for file in files]
     model = parse(NOISE).draw(np.random.default_rng(0))
     noisy = [model.sample(one, np.random.default_rng(100 + k)).astype(np.float32) for k, one in enumerate(clean)]
-    print("| seed | mean | prior | posterior | prior inside one deviation | posterior inside one |\n|" + " --- |" * 6)
+    heads = ["seed", "mean", "prior", "posterior", "prior inside one deviation", "posterior inside one"]
+    print(f"| {' | '.join(heads)} | prior's share of the variance |\n|" + " --- |" * 7)
     for seed in range(arguments.seeds):
         settings: dict[str, Any] = {"steps": arguments.steps, "batch": 8, "noise": NOISE, "seed": seed}
         mean, whole = (SSDN(covariance=kind, **settings).fit(noisy[:TRAINED]) for kind in ("mean", "full"))
@@ -50,7 +51,8 @@ def main() -> None:
             after, known = np.asarray(result.image.data), np.asarray(result.std.data if result.std else None)
             scores = [psnr(each, truth, 255) for each in (mean.run(one).image.data, before, after)]
             inside = [float(np.mean(np.abs(x - truth) < s)) for x, s in ((before, spread), (after, known))]
-            rows.append([*scores, *inside])
+            own = float(np.mean(spread**2))
+            rows.append([*scores, *inside, own / (own + float(np.mean(model.moments(truth)[1])))])
         means = np.mean(rows, 0)
         figures = [f"{value:.2f}" for value in means[:3]] + [f"{value:.1%}" for value in means[3:]]
         print(f"| {seed} | {' | '.join(figures)} |", flush=True)

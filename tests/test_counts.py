@@ -49,6 +49,19 @@ def test_whole_numbers_keep_light_and_float_is_named(dtype: type, method: str) -
     assert result[bright].mean() == pytest.approx(clean[bright].mean(), rel=0.15)
 
 
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+def test_strength_and_missing_pixels_are_of_single_pixels_where_sums_are_denoised() -> None:
+    frame = counted(0.02, "poisson")[0].astype(np.float32)
+    np.testing.assert_array_equal(hush.denoise(frame, strength=0.0), frame)
+    np.testing.assert_array_equal(hush.denoise(frame.astype(np.uint8), strength=0.0), frame)
+    whole: Any = hush.denoise(frame)
+    half: Any = hush.denoise(frame, strength=0.5)
+    np.testing.assert_allclose(half, (frame + whole) / 2, atol=1e-5)
+    frame[20:24, 30] = np.nan
+    result: Any = hush.denoise(frame)
+    np.testing.assert_array_equal(np.isnan(result), np.isnan(frame))
+
+
 def test_binary_frames_are_found_and_pictures_of_two_values_are_not() -> None:
     assert hush.analyze(counted(0.3, "binary")[0].astype(np.uint8)).channels[0].binary
     assert not hush.analyze(counted(0.3, "poisson")[0].astype(np.uint8)).channels[0].binary

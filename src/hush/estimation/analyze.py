@@ -95,11 +95,8 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
     for views in groups.values():
         if len(views) > PLANES_LOOKED_AT:
             start = (len(views) - PLANES_LOOKED_AT) // 2 if frames else 0
-            at = (
-                range(start, start + PLANES_LOOKED_AT)
-                if frames
-                else np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int)
-            )
+            spread = np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int)
+            at = range(start, start + PLANES_LOOKED_AT) if frames else spread
             views = [views[i] for i in at]
         stacks.append(([part for view in views for part in windows(view)], frames))
         if frames and len(views) * 4 == len(stacks[-1][0]):  # all frames of a window in a row

@@ -35,9 +35,8 @@ ODD = 0.7  # of the logarithm of variance that a point may be off a curve: textu
 # of a line's residuals: 2 of 100 development images with photons and the offset of a camera give less, and of speckle
 # three in four. Photons are the more common, and taken for speckle lose .2 dB; the other way round .7
 SQUARED = 0.85
-SPECKLE_QUANTILES = np.linspace(
-    0.05, 0.95, 19
-)  # quantiles of variance over squared brightness, one of which is the speckle's
+# quantiles of variance over squared brightness, one of which is the speckle's
+SPECKLE_QUANTILES = np.linspace(0.05, 0.95, 19)
 LEVEL_BELOW, LEVEL_ABOVE = 1.7, 1.25  # of a level found so, what holds the true one in 95 of 100 development images
 
 

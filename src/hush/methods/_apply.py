@@ -209,14 +209,8 @@ def _one_plane(
     filled, valid = fill(source)  # the whole plane, so that all tiles agree; a copy only when something is missing
     if valid is not None:
         count = int(valid.size - np.count_nonzero(valid))
-        warn(
-            info,
-            Finding(
-                "missing-pixels",
-                f"{count} pixels hold no data (NaN, infinite, or areas of one value of their own): they stay.",
-                count,
-            ),
-        )
+        sentence = f"{count} pixels hold no data (NaN, infinite, or areas of one value of their own): they stay."
+        warn(info, Finding("missing-pixels", sentence, count))
 
     def function(piece: Array, region: tiling.Region) -> Any:
         piece = np.asarray(piece)

@@ -12,6 +12,7 @@ from hush import io
 from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
+from hush.core.missing import fill
 from hush.core.units import Units
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
@@ -119,8 +120,11 @@ class PreparedInput(NoiseAware):
         return self._near(self.cleared(image))
 
     def _near(self, clear: Image) -> Image:
+        """An image in units near one, summed over squares where photons are rare."""
         near = self.units_.into(clear)
-        return near if self.squares_ == 1 else summed(near, self.squares_)
+        if self.squares_ == 1:
+            return near
+        return summed(replace(near, data=fill(near.data[None])[0][0]), self.squares_)
 
     def cleared(self, image: Image) -> Image:
         """Return an image as its noise is measured: of colours that are all the same, one."""
@@ -149,21 +153,22 @@ class PreparedInput(NoiseAware):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
         noisy = as_image(image)
         clear, aside = set_aside(noisy)
-        shown = self._near(self._single(self._undarkened(clear)))
+        clear = self._single(self._undarkened(clear))
         strength = strength or self.own_strength
-        if shown is noisy and not self._counts_whole(noisy if out is None else out):
+        if self._near(clear) is noisy and not self._counts_whole(noisy if out is None else out):
             result = self.run_prepared(noisy, out, done, std, strength)
         else:
-            result = self._run(noisy, shown, out, done, std, strength)
+            result = self._run(noisy, clear, out, done, std, strength)
         if aside is not None:
             put_back(noisy, aside, result)
         with_contrast(noisy, result)
         return result
 
     def _run(
-        self, noisy: Image, shown: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+        self, noisy: Image, clear: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
     ) -> Result:
         """Denoise an image as it is shown, and give back its own units, kind of numbers, and colours."""
+        shown = self._near(clear)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         first, *others = [...] if shown.axes == noisy.axes else map(noisy.colour, range(noisy.samples()))
         strength = strength if first is ... else strength.grey
@@ -173,8 +178,12 @@ class PreparedInput(NoiseAware):
         else:
             made = np.empty(shown.data.shape, np.float32)
             spread = None if std is None else np.empty(shown.data.shape, np.float32)
-            result = self.run_prepared(shown, made, done, spread, strength)
-            clean[first] = self._own(made, shown, replace(noisy, data=clean[first], axes=shown.axes))
+            # sums are denoised whole: the share of the noise that stays is a pixel's own
+            result = self.run_prepared(shown, made, done, spread, strength if self.squares_ == 1 else Strength())
+            made = self._whole(made, shown, clear.data.shape)
+            if self.squares_ > 1:
+                _as_pixels(self.units_.into(clear), made, strength)
+            clean[first] = self._own(made, replace(noisy, data=clean[first], axes=shown.axes))
             if std is not None and spread is not None:
                 std[first] = self._whole(spread, shown, std[first].shape) * self.units_.factor
             if self._counts_whole(clean):
@@ -200,13 +209,19 @@ class PreparedInput(NoiseAware):
             return values
         return spread_out(replace(shown, data=values), self.squares_, shape)
 
-    def _own(self, values: Array, shown: Image, like: Image) -> Array:
+    def _own(self, values: Array, like: Image) -> Array:
         """What was made, in the image's own units and kind of numbers."""
-        values = self._whole(values, shown, like.data.shape)
         if self._counts_whole(like):
             values = whole_numbers(values, like.axes, self.report_.channels[0].gain)
         dtype = like.data.dtype
         return self.units_.back(values if dtype.kind == "f" else np.nan_to_num(values), dtype)
+
+
+def _as_pixels(noisy: Image, clean: Array, strength: Strength) -> None:
+    """Give what was made of sums the share of a pixel's own noise that is to stay; what is missing stays missing."""
+    for plane in noisy.planes(2):
+        before, after = plane.view(noisy.data), plane.view(clean)
+        after[...] = np.where(np.isfinite(before), strength.mix(before, after), before)
 
 
 def one_colour(image: Image) -> Image:

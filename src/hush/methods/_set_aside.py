@@ -36,7 +36,7 @@ class Aside:
 
 
 def set_aside(image: Image) -> tuple[Image, Aside | None]:
-    """Fill single pixels far beyond all others, and thin lines of one value, from what is around; see `no_data` as NaN.
+    """Fill single pixels far beyond all others and thin lines of one value; make areas without data NaN.
 
     Returns
     -------
@@ -98,5 +98,6 @@ def with_contrast(noisy: Image, result: Result) -> None:
                 after[...] = before
                 count += 1
     if count:
-        sentence = f"{count} planes come back unchanged: the result had none of the contrast that the image surely has."
+        why = f"{count} planes come back unchanged, since the result had none of their contrast"
+        sentence = f"{why}: give --noise, or another --method."
         warn(result.info, Finding("contrast-lost", sentence, count))
