@@ -189,16 +189,6 @@ def test_a_bad_default_is_replaced_by_what_is_surely_better(
 
 
 @pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
-def test_where_there_are_stripes_what_comes_trained_is_tried_as_well(camera: np.ndarray) -> None:
-    rows = np.random.default_rng(1).normal(0, 8, (len(camera), 1))
-    image = noisy(camera + rows, "gaussian:sigma=10")
-    result = hush.Auto(steps=2).fit(image).run(image)
-    assert {"structn2v", "pretrained"} <= {trial["method"] for trial in result.info["trials"]}
-    assert result.info["chosen"] == "pretrained"  # after so few steps
-    assert hush.psnr(result.image.data, camera, 255) > hush.psnr(image, camera, 255)
-
-
-@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_with_little_time_a_slow_method_is_not_tried_on_a_large_image(
     precision: str, camera: np.ndarray, computer: Callable[..., None], monkeypatch: pytest.MonkeyPatch

@@ -57,6 +57,27 @@ def test_no_harm_elsewhere_and_it_stays(method: str, dtype: Any, spoilt: str) ->
         assert np.isfinite(result.std.data[~where]).all()
 
 
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("method", ["n2v", "n2s", "ssdn", "zs_n2n", "n2n"])
+@pytest.mark.parametrize("spoilt", ["hot", "column", "hole"])
+def test_what_learns_from_the_image_does_not_learn_from_them(method: str, spoilt: str) -> None:
+    kind = registry.get("methods", method)
+    settings = {"steps": 40, "batch": 2, "maps": 8} | (
+        {"noise": "poisson_gaussian:gain=1,sigma=3"} if method == "ssdn" else {}
+    )
+    settings = {name: value for name, value in settings.items() if name in kind.settings_of()}
+    two = np.stack([photographed(np.int32, seed) for seed in (0, 1)])  # frames of one scene, for pairs
+    bad, where = two.copy(), np.zeros(two.shape, bool)
+    here: Any = {"hot": (0, 30, 40), "column": (..., 50), "hole": (..., slice(40), slice(40))}[spoilt]
+    bad[here], where[here] = -9999 if spoilt == "hole" else 65535, True
+    good, spoiled = (Image(one, "TYX") for one in (two, bad))
+    before = kind(**settings).fit(good).denoise(good).data - SCENE
+    clean = kind(**settings).fit(spoiled).denoise(spoiled).data
+    after = clean - SCENE
+    assert np.sqrt(np.mean(after[~where] ** 2)) < 1.3 * np.sqrt(np.mean(before[~where] ** 2))
+    assert (clean[where] == bad[where]).all()
+
+
 def test_a_cosmic_ray_is_set_aside_and_a_star_is_not() -> None:
     noisy = np.tile(photographed(np.float32), (2, 2))
     down, across = np.mgrid[:256, :256]

@@ -23,7 +23,7 @@ from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.datasets.synthetic import epithelium
 from hush.methods._base import Result
-from hush.reports import bench, comparison, denoising, noise
+from hush.reports import bench, comparison, denoising, noise, results
 
 TEXTS = [
     "x@@data@@.tif @@css@@",
@@ -59,7 +59,7 @@ def of_denoising(folder: Path, change: Callable[[Any], Any]) -> Path:
     info = {"method": "n2v", "settings": {"device": None, "net": "unet"}, "reason": "r", "tried": "t", "steps": 3}
     info |= {"seconds": 4.2, "seed": 0, "device": "cpu", "precision": "float32", "axes": "CYX", "warnings": ["w"]}
     info |= {"loss": [[[1, 2.0], [2, 1.0]]]}
-    denoising.collect(folder / "r", image, Result(Image(image.data * 0.9, "CYX"), None, info), command="hush denoise")
+    results.collect(folder / "r", image, Result(Image(image.data * 0.9, "CYX"), None, info), command="hush denoise")
     record = folder / "r" / "result.json"
     record.write_text(json.dumps(change(json.loads(record.read_text("utf-8")))), "utf-8")
     denoising.page(folder / "r", folder / "page.html")

@@ -22,7 +22,8 @@ import hush
 from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.methods._base import Result
-from hush.reports.denoising import FORMAT, PICTURE_SIDE, SETS, collect, page, without_directories
+from hush.reports.denoising import page
+from hush.reports.results import FORMAT, PICTURE_SIDE, SETS, collect, without_directories
 
 SECRET = "Jane Doe 1970"
 Large = tuple[Path, dict[str, Any], list[np.memmap]]  # a folder, its facts, and the image before and after
@@ -181,6 +182,13 @@ def grain(shape: tuple[int, ...], *shifts: tuple[float, int, int]) -> np.ndarray
 def test_a_code_says_what_the_residual_means(tmp_path: Path, code: str, noise: np.ndarray, method: str) -> None:
     facts = collected(tmp_path, noise, np.zeros_like(noise), "YX", INFO | {"method": method})
     assert facts["channels"][0]["noise"]["code"] == code
+
+
+def test_stripes_that_were_taken_off_explain_the_residual(tmp_path: Path) -> None:
+    rows = np.tile(rng().normal(0, 9, (200, 1)), 200) + grain((200, 200))
+    for found, code in (({"stripes": {"rows": 9.0}}, "expected"), ({"stripes": {}}, "one_direction")):
+        facts = collected(tmp_path, rows, np.zeros_like(rows), "YX", INFO | {"noise": found})
+        assert facts["channels"][0]["noise"]["code"] == code
 
 
 def test_missing_pixels_do_not_count(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def _spread_path(job: Job, options: Options, several: bool) -> Path | None:
 def _write_page(job: Job, noisy: Image, result: Result, options: Options, several: bool) -> None:
     if options.report is None and options.results is None:
         return
-    from hush.reports.denoising import collect, page
+    from hush.reports.denoising import page
+    from hush.reports.results import collect
 
     with _results_folder(options, job.page, several) as folder:
         collect(folder, noisy, result, command=command(job, result.info))

@@ -19,6 +19,7 @@ from hush.estimation import level as levels
 from hush.estimation.no_data import no_data
 from hush.estimation.outliers import outliers
 from hush.estimation.report import ChannelNoise, NoiseReport, recommend, verdict
+from hush.estimation.stripes import amplitudes, without_stripes
 from hush.noise import Noise, NoiseModel, _whole
 from hush.noise.poisson_gaussian import PoissonGaussian
 from hush.noise.speckle import Speckle
@@ -111,7 +112,7 @@ def _found(parts: list[Array], frames: bool) -> ChannelNoise:
     units = Units.of_arrays(parts)
     planes = [units.values(part) for part in parts]
     try:
-        found = _channel(planes, frames, units.factor)
+        found = _striped(planes, frames, units.factor)
     except flat_blocks.TooFewBlocksError:
         found = _small(planes)
     return found.in_units(units.inverse)
@@ -124,6 +125,21 @@ def _measured(part: Array) -> Array:
         if where is not None:
             part = np.where(where, np.nan, part.astype(np.promote_types(part.dtype, np.float32)))
     return part
+
+
+def _striped(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
+    """Analyse the planes of one channel; where rows or columns have offsets of their own, once more without them."""
+    first = found = _channel(planes, frames, unit)
+    stripes: dict[str, float] = {}
+    while found.stripes.keys() - stripes.keys():
+        new = {axis: value for axis, value in found.stripes.items() if axis not in stripes}
+        stripes |= new
+        planes = [without_stripes(plane, new) for plane in planes]
+        found = _channel(planes, frames, unit)
+    if not stripes:
+        return found
+    pixels = {name: getattr(first, name) for name in ("quantisation", "clipped_low", "clipped_high")}
+    return dataclasses.replace(found, stripes=stripes, **pixels)
 
 
 def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
@@ -193,7 +209,7 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         clipped_low=low,
         clipped_high=high,
         quantisation=step,
-        stripes=artifacts.stripes(repaired[0], level),
+        stripes=amplitudes(repaired[0], level),
         chequerboard=artifacts.chequerboard(repaired[0], level),
         middle=line.middle,
         points=tuple(
@@ -339,13 +355,14 @@ def _said(found: ChannelNoise, noise: Noise | NoiseModel) -> ChannelNoise:
 def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float]) -> ChannelNoise:
     """Replace what was found by a model."""
     share, left = _whole.remaining(model)
-    if left is None:  # pixels are lost or stuck: which, and what noise the others have, the image says better
-        return dataclasses.replace(found, given=True)
+    stripes = _whole.stripes(model)
+    if left is None:  # pixels are lost or stuck, or rows are off: what noise the others have, the image says better
+        return dataclasses.replace(found, given=True, stripes=found.stripes | stripes)
     lost, pixelwise, model = share < 1, left.pixelwise, _whole.as_one(left, ends)
     if not lost:
         found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
     if pixelwise:
-        found = dataclasses.replace(found, white=True, mask=None, stripes={}, chequerboard=0.0)
+        found = dataclasses.replace(found, white=True, mask=None, stripes=stripes, chequerboard=0.0)
     _, variance = model.moments(np.array([[found.middle], [found.middle + 1.0]]))
     values = model.parameters
     a = float(variance[1, 0] - variance[0, 0])

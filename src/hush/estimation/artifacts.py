@@ -1,4 +1,4 @@
-"""What else is wrong with the pixels: rounding, clipping, impulses, stripes, a chequerboard."""
+"""What else is wrong with the pixels: rounding, clipping, impulses, a chequerboard."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ Floats = NDArray[np.floating[Any]]
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
-PARTS = 4  # of a row or column, which share its offset
-# standard errors, and share of what varies between rows, from which on it is their offset
-SURE_STRIPES, WHOLE = 5.0, 0.7
-REPEATED = 0.3  # of what rows share, what comes again some rows on; by chance it is 3 / sqrt(rows) more
-FAINT = 0.1  # of the noise: fainter offsets are none
 FRAME = 0.95  # of a row or column of the border that is of one value
 IMPULSE_STEPS = 4  # between values: impulses are not fainter
 FEW_REPAIRED = 1e-4  # share of impulses below which they are not worth a word
@@ -183,60 +178,6 @@ def _spread(away: Floats, bins: NDArray[np.intp]) -> Floats:
             each[k] = (high - middle) / 0.5828
     result: Floats = np.maximum(each, 0.5 * np.median(each))
     return result
-
-
-def stripes(plane: Floats, sigma: float) -> dict[str, float]:
-    """Return the standard deviation of offsets that whole rows or columns share, where there are such.
-
-    Parameters
-    ----------
-    plane : array, shape (Y, X)
-    sigma : float
-        Standard deviation of the noise.
-    """
-    found = {}
-    for name, view in (("rows", plane), ("columns", plane.T)):
-        if min(view.shape) < 24 or not sigma > 0:
-            continue
-        bend = np.nan_to_num(view[1:-1] - (view[2:] + view[:-2]) / 2)
-        parts = np.stack([np.median(part, 1) for part in np.array_split(bend, PARTS, axis=1)])
-        parts -= np.median(parts, 1, keepdims=True)
-        spread = 1.4826 * np.median(np.abs(parts))
-        parts = parts.clip(-3 * spread, 3 * spread)
-        chance = sigma**2 * 1.5 * np.pi / 2 / (view.shape[1] / PARTS)  # variance of a median of the noise's bend
-        both = np.cov(parts)
-        shared = float(both[np.triu_indices(PARTS, 1)].mean())
-        own = float(both.trace() / PARTS - chance)
-        error = (max(own, 0) + chance) / np.sqrt(parts.shape[1] * PARTS * (PARTS - 1) / 2)
-        # the offset of a row is the same all along it, what is in the picture is not, unless it is periodic: then it
-        # comes again some rows on, and the offset of a row tells nothing of any other
-        again = REPEATED + 3 / np.sqrt(parts.shape[1])
-        if (
-            shared > max(SURE_STRIPES * error, WHOLE * own, 1.5 * (FAINT * sigma) ** 2)
-            and repeated(parts) < again * shared
-        ):
-            found[name] = float(np.sqrt(shared / 1.5))
-    return found
-
-
-def repeated(parts: Floats) -> float:
-    """Return the largest covariance of parts of rows with other parts of rows three or more farther on.
-
-    Parameters
-    ----------
-    parts : array, shape (parts, rows)
-
-    Examples
-    --------
-    >>> wave = np.sin(np.arange(60) * 2 * np.pi / 7)
-    >>> round(repeated(np.stack([wave, wave])), 1)
-    0.5
-    """
-    number, rows = parts.shape
-    waves = np.fft.rfft(parts - parts.mean(1, keepdims=True), 2 * rows)
-    both = (np.abs(waves.sum(0)) ** 2 - (np.abs(waves) ** 2).sum(0)) / (number * (number - 1))
-    covariance = np.fft.irfft(both)[: rows // 2] / (rows - np.arange(rows // 2))
-    return float(covariance[3:].max())
 
 
 def chequerboard(plane: Floats, sigma: float) -> float:

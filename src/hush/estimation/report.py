@@ -51,7 +51,7 @@ class ChannelNoise:
     quantisation : float or None
         Step between values.
     stripes : dict
-        Amplitude of offsets of ``rows`` and ``columns``, those that are there.
+        Amplitude of offsets of ``rows`` and ``columns``, those that are there; the noise is what is left without them.
     chequerboard : float
         Amplitude of a chequerboard, 0 when there is none.
     middle : float
@@ -235,7 +235,8 @@ NAMES = {
 def verdict(channels: Sequence[ChannelNoise]) -> str:
     """Say in a sentence what was found."""
     one = max(channels, key=lambda channel: channel.level)
-    if one.kind == "none" and one.impulse_fraction < MANY:
+    stripes = {axis: value for channel in channels for axis, value in channel.stripes.items()} | one.stripes
+    if one.kind == "none" and one.impulse_fraction < MANY and not stripes:
         doubts = dict.fromkeys(str(channel.doubt) for channel in channels if channel.doubt)
         return "; ".join(["No noise to speak of was found", *doubts]) + "."
     if one.kind == "none":
@@ -249,7 +250,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     text = text[0].upper() + text[1:]
     extras = ["" if one.white else f"spatially correlated (lag-one {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
     extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are impulses" if one.impulse_fraction else ""]
-    extras += [f"stripes along {axis} ({value:.3g})" for axis, value in one.stripes.items()]
+    extras += [f"stripes along {axis} ({value:.3g})" for axis, value in stripes.items()]
     extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]
     extras += [f"cut off at {one.clipped_low:g}" if one.clipped_low is not None else ""]
     extras += [f"cut off at {one.clipped_high:g}" if one.clipped_high is not None else ""]
@@ -264,11 +265,10 @@ def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:
     """Suggest a method for noise like this: ``method``, ``settings``, ``code``, ``reason``."""
     one = max(channels, key=lambda channel: channel.level)
     if all(channel.kind == "none" and channel.impulse_fraction < MANY for channel in channels):
-        return {"method": None, "settings": {}, "code": "clean", "reason": "there is no noise to remove"}
-    if one.kind != "none" and one.stripes:
-        mask = one.mask or ("1x11" if "rows" in one.stripes else "11x1")
-        why = f"stripes: a method that predicts a pixel from its neighbours must not see those under {mask}"
-        return {"method": "structn2v", "settings": {"mask": mask}, "code": "stripes", "reason": why}
+        code, why = "clean", "there is no noise to remove"
+        if any(channel.stripes for channel in channels):
+            code, why = "stripes", "there is no other noise to remove"
+        return {"method": None, "settings": {}, "code": code, "reason": why}
     if not one.white:
         code, why = "correlated", "spatially correlated noise: the shipped network, which is given the correlation"
     elif one.gain > 0 and one.kind != "speckle":

@@ -219,7 +219,8 @@ def _one_plane(
         result, *more = made if isinstance(made, tuple) else (made,)
         result = cast(strength.mix(original, result), clean.dtype)
         if valid is not None:
-            result = np.where(np.isfinite(original), result, original)
+            kept = original if clean.dtype.kind == "f" else 0  # whole numbers hold no NaN
+            result = np.where(np.isfinite(original), result, kept)
         if spread is None:
             return result
         return result, (more[0] if valid is None else np.where(np.isfinite(original), more[0], np.nan))

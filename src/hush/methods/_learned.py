@@ -20,6 +20,7 @@ from hush.core.errors import HushError, unknown
 from hush.core.image import Array, Image, as_image
 from hush.methods._apply import Work, apply, mean_over_symmetries, tile_side
 from hush.methods._base import STRENGTHS, Denoiser, Images, Report, Result, Strength, as_images, demand, spread_of
+from hush.methods._set_aside import put_back, set_aside
 from hush.nets._parts import pad_end
 from hush.noise import Noise, parse
 from hush.training.checkpoint import Checkpoint, digest
@@ -126,11 +127,17 @@ class Trained(Denoiser):
             std = np.zeros(noisy.data.shape, np.float32)
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
-        works = [self._work(noisy, network) for network in range(len(self.nets_))]
-        clean = apply(noisy, works, self, strength or self.own_strength, out, info, done, std)
+        clear, aside = set_aside(noisy)
+        if out is None:
+            out = np.empty(noisy.data.shape, noisy.data.dtype)
+        works = [self._work(clear, network) for network in range(len(self.nets_))]
+        clean = apply(clear, works, self, strength or self.own_strength, out, info, done, std)
         info |= self._info(noisy, time.perf_counter() - begun)
         note = {"version": __version__, "method": self.method}
-        return Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)
+        result = Result(clean.with_meta(hush=note), spread_of(noisy, std, note), info)
+        if aside is not None:
+            put_back(noisy, aside, result)
+        return result
 
     def _work(self, image: Image, network: int) -> Work | None:
         """What is done to a piece of the image by one network; None where there is nothing to remove."""
@@ -362,7 +369,9 @@ class NetDenoiser(Trained):
         """
         self.check()
         inputs = as_images(images)
-        others = as_images(targets) if targets is not None and self._partner != "none" else [None] * len(inputs)
+        others: list[Image | None] = [None] * len(inputs)
+        if targets is not None and self._partner != "none":
+            others = [*as_images(targets)]
         if len(others) != len(inputs):
             raise HushError(f"there are {len(inputs)} images and {len(others)} targets: each needs one")
         networks, channels = self._layout(inputs)
@@ -379,6 +388,10 @@ class NetDenoiser(Trained):
         self.learned_: dict[str, Any] = {}  # plain values, kept with the model
         self.get_ready(inputs)
         identity = self._identity([image for image in (*inputs, *others) if image is not None])
+        if self._made is None:
+            inputs = [set_aside(image)[0] for image in inputs]
+        if self._partner == "noisy":
+            others = [None if image is None else set_aside(image)[0] for image in others]
         if start is not None:
             identity["start"] = start.fingerprint
         keeper = Checkpoint(checkpoint, identity, resume) if checkpoint else None

@@ -16,6 +16,7 @@ from hush.core.missing import fill
 from hush.core.units import Units
 from hush.estimation.analyze import analyze, without_dark
 from hush.estimation.report import NoiseReport
+from hush.estimation.stripes import destriped
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
 from hush.methods._counts import of_squares, side_of_squares, spread_out, summed, whole_numbers
 from hush.methods._set_aside import put_back, set_aside, with_contrast
@@ -83,9 +84,9 @@ class NoiseAware(Denoiser):
 class PreparedInput(NoiseAware):
     """A method whose `fit` and `run_prepared` work on images as they are `prepared`: `run` gives back the files' own.
 
-    It is shown an image without what is set aside, in units near one. Of colours that are all the same, as grey
-    micrographs are exported, it is shown one: their noise is the same too. Where single photons were counted, and are
-    rare, it is shown sums over squares.
+    It is shown an image without what is set aside and without stripes, in units near one. Of colours that are all the
+    same, as grey micrographs are exported, it is shown one: their noise is the same too. Where single photons were
+    counted, and are rare, it is shown sums over squares.
 
     Attributes
     ----------
@@ -113,15 +114,25 @@ class PreparedInput(NoiseAware):
         self.squares_ = side_of_squares(clear[0], self.found_)
         if self.squares_ > 1:
             self.report_ = of_squares(self.report_, self.squares_)
+        if self._striped:
+            shown = tuple(replace(channel, stripes={}) for channel in self.report_.channels)
+            self.report_ = replace(self.report_, channels=shown)
         return [self._near(image) for image in clear]
 
     def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
         return self._near(self.cleared(image))
 
+    @property
+    def _striped(self) -> bool:
+        """Whether rows or columns have offsets of their own, which are taken off."""
+        return any(channel.stripes for channel in self.found_.channels)
+
     def _near(self, clear: Image) -> Image:
-        """An image in units near one, summed over squares where photons are rare."""
+        """An image in units near one, without stripes, summed over squares where photons are rare."""
         near = self.units_.into(clear)
+        if self._striped:
+            near = destriped(near, [channel.stripes for channel in self.found_.channels])
         if self.squares_ == 1:
             return near
         return summed(replace(near, data=fill(near.data[None])[0][0]), self.squares_)
@@ -172,16 +183,16 @@ class PreparedInput(NoiseAware):
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         first, *others = [...] if shown.axes == noisy.axes else map(noisy.colour, range(noisy.samples()))
         strength = strength if first is ... else strength.grey
-        alike = shown.data.dtype == noisy.data.dtype and self.units_.own and self.squares_ == 1
+        per_pixel = self.squares_ == 1 and not self._striped  # else it is not the pixel's own noise that is shown
+        alike = shown.data.dtype == noisy.data.dtype and self.units_.own and per_pixel
         if alike and not self._counts_whole(clean):
             result = self.run_prepared(shown, clean[first], done, None if std is None else std[first], strength)
         else:
             made = np.empty(shown.data.shape, np.float32)
             spread = None if std is None else np.empty(shown.data.shape, np.float32)
-            # sums are denoised whole: the share of the noise that stays is a pixel's own
-            result = self.run_prepared(shown, made, done, spread, strength if self.squares_ == 1 else Strength())
+            result = self.run_prepared(shown, made, done, spread, strength if per_pixel else Strength())
             made = self._whole(made, shown, clear.data.shape)
-            if self.squares_ > 1:
+            if not per_pixel:  # the share of the noise that stays is a pixel's own
                 _as_pixels(self.units_.into(clear), made, strength)
             clean[first] = self._own(made, replace(noisy, data=clean[first], axes=shown.axes))
             if std is not None and spread is not None:
@@ -218,7 +229,7 @@ class PreparedInput(NoiseAware):
 
 
 def _as_pixels(noisy: Image, clean: Array, strength: Strength) -> None:
-    """Give what was made of sums the share of a pixel's own noise that is to stay; what is missing stays missing."""
+    """Give a result the share of each pixel's own noise that is to stay; what is missing stays missing."""
     for plane in noisy.planes(2):
         before, after = plane.view(noisy.data), plane.view(clean)
         after[...] = np.where(np.isfinite(before), strength.mix(before, after), before)

@@ -278,9 +278,8 @@ class Auto(PreparedInput):
 
     def _others(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
         """What else is tried, as far as time goes: with little only where something speaks against the default."""
-        learning = usual.method == "structn2v"  # from one image: the shipped weights may be better, stripes or not
         learned = usual.method == "finetuned" and self.effort == "balanced"  # which took the time
-        if self.ndim == 3 or ((self.effort == "fast" or learned) and not doubted and not learning):
+        if self.ndim == 3 or ((self.effort == "fast" or learned) and not doubted):
             return []
         left, found = self.clock_.budget(image, doubted), []
         for name, settings in self._wanted(usual, doubted, image):
@@ -295,7 +294,7 @@ class Auto(PreparedInput):
     def _wanted(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
         """What is worth a trial, best first."""
         mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
-        wanted: list[tuple[str, dict[str, Any]]] = [("pretrained", {})] if usual.method == "structn2v" else []
+        wanted: list[tuple[str, dict[str, Any]]] = []
         if usual.method == "finetuned" and self.effort == "balanced":
             wanted.append(("pretrained", {"best": True, "tta": True}))
         wanted.append(("bm3d", {}))
@@ -379,10 +378,11 @@ class Auto(PreparedInput):
 
     def _said(self, model: Denoiser | None, reason: Finding) -> dict[str, Any]:
         """What the page and ``--json`` say of the choice."""
+        first = "the stripes are taken off; " if self._striped else ""
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         info = {
             "chosen": model.method if model is not None else None,
-            "reason": f"{self.verdict_} So: {reason}.",
+            "reason": f"{self.verdict_} So: {first}{reason}.",
             "reason_code": reason.code,
             "noise": self.found_.as_dict()["noise"],
             "decisions": [one.as_dict() for one in self.decisions_],

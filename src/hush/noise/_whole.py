@@ -37,7 +37,6 @@ def remaining(model: NoiseModel) -> tuple[float, NoiseModel | None]:
     if isinstance(model, InSequence):
         each = [remaining(part) for part in model.parts]
         left = [one for _, one in each if one is not None]
-        left = [one for one in left if not isinstance(one, (Stripes, Chequerboard))] or left
         share = math.prod(share for share, _ in each)
         return share, InSequence(tuple(left)) if len(left) > 1 else left[0] if left else None
     if isinstance(model, InSpace):
@@ -49,7 +48,21 @@ def remaining(model: NoiseModel) -> tuple[float, NoiseModel | None]:
         if len(parts) == 1:
             return sum(shares), parts[0][0]
         return sum(shares), InSpace(tuple(one for one, _ in parts), tuple(share / sum(shares) for _, share in parts))
+    if isinstance(model, (Stripes, Chequerboard)):
+        return 1.0, None
     return (1 - model.parameters["p"], None) if "p" in model.parameters else (1.0, model)
+
+
+def stripes(model: NoiseModel) -> dict[str, float]:
+    """Return the amplitude of the offsets of ``rows`` and ``columns`` in a noise or a sum of noises.
+
+    Examples
+    --------
+    >>> stripes(InSequence((Gaussian(5.0), Stripes(3.0, "columns"))))
+    {'columns': 3.0}
+    """
+    parts = model.parts if isinstance(model, InSequence) else (model,)
+    return {part.axis: part.amplitude for part in parts if isinstance(part, Stripes)}
 
 
 def as_one(model: NoiseModel, ends: Ends) -> NoiseModel:

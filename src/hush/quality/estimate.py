@@ -99,8 +99,7 @@ def judge(
         probe = like(noisy.shape, domain.lags, seed).astype(np.float32)  # what passes for white may be a little shared
         found = risk.stein(domain.through(denoise), noisy, domain.deviation(noisy), probe=probe)
         scaled = risk.Stein(found.away / unit**0.5, found.passed / unit, found.power / unit)
-        striped = any(channel.stripes for channel in report.channels)  # the probe has none
-        return scaled.risk, None if striped else scaled
+        return scaled.risk, scaled
     hidden = hidden_risk(denoise, domain, noisy, seed, learn)
     return risk.Risk(hidden.value / unit, hidden.error / unit), None
 

@@ -68,8 +68,17 @@ def _lags(plane: Array) -> Array:
     return found
 
 
-def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, Any]:
-    """Return the autocorrelation of the residual in the middle of the planes; what it says as a code and a sentence."""
+def correlation(pairs: Sequence[Pair], noise: bool, expected: str = "") -> dict[str, Any]:
+    """Return the autocorrelation of the residual in the middle of the planes; what it says as a code and a sentence.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+    noise : bool
+        Whether there is a residual.
+    expected : str
+        Why neighbours may be correlated and nothing is wrong, to end a sentence with; empty where they must not be.
+    """
     grid: list[list[float | None]] = [[None] * (2 * LAGS_SHOWN + 1) for _ in range(2 * LAGS_SHOWN + 1)]
     facts: dict[str, Any] = {"autocorrelation": grid, "lag1": {"rows": None, "columns": None}, "strongest": None}
     _, height, width = pairs[0].before.shape
@@ -96,11 +105,11 @@ def correlation(pairs: Sequence[Pair], noise: bool, method: str) -> dict[str, An
     strongest = {"down": down, "right": right, "value": float(found[down + LAGS_SHOWN, right + LAGS_SHOWN])}
     least = max(CORRELATED, 4 / math.sqrt(counts[LAGS_SHOWN, LAGS_SHOWN]))  # four standard errors of white noise
     facts |= {"autocorrelation": found, "lag1": {"rows": rows, "columns": columns}, "strongest": strongest}
-    code, sentence = _verdict(rows, columns, strongest, least, method)
+    code, sentence = _verdict(rows, columns, strongest, least, expected)
     return facts | {"code": code, "sentence": sentence}
 
 
-def _verdict(rows: float, columns: float, strongest: Mapping[str, Any], least: float, method: str) -> tuple[str, str]:
+def _verdict(rows: float, columns: float, strongest: Mapping[str, Any], least: float, expected: str) -> tuple[str, str]:
     """Say what the autocorrelation means: a code for programs, a sentence for people."""
     both = [
         (f"{_hundredths(v)} along {way}", v) for way, v in (("rows", rows), ("columns", columns)) if math.isfinite(v)
@@ -120,8 +129,8 @@ def _verdict(rows: float, columns: float, strongest: Mapping[str, Any], least: f
     known = f"The residual is spatially correlated (lag one: {' and '.join(words for words, _ in high)}): "
     if max(abs(value) for _, value in both) == max(-value for _, value in both):
         return "alternating", known + "neighbouring pixels alternate more than chance allows; look for a pattern."
-    if method == "structn2v":
-        return "expected", known + "the noise is not white, which structn2v expects along its mask."
+    if expected:
+        return "expected", f"{known}{expected}."
     sizes = sorted(abs(value) for _, value in both)
     if len(sizes) == 1 or sizes[0] < sizes[1] / 2:  # one direction stands out: the camera, not the object
         return "one_direction", known + "the noise is not white; structn2v may fit better."
