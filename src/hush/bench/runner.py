@@ -29,7 +29,7 @@ KEYS = {
     "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale",
          "common"},
     "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain",
-             "copies", "crop", "train", "pretrain", "volume"},
+             "copies", "crop", "train", "pretrain", "volume", "kinds"},
     "noise": {"notation", "clip8"},
     "method": {"name", "peer", "settings", "label", "family", "begin"},
     "scale": {"images", "crop", "seeds", "seconds", "steps"},

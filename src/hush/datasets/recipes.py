@@ -16,6 +16,7 @@ from hush.core.color import grey
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.metrics import ssim
+from hush.datasets import hard
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
 from hush.noise import parse
 
@@ -32,7 +33,8 @@ class Item:
         Names: of the data set, of the file, the notation (``"real"`` for images that are noisy by themselves).
     seed : int
     clean, noisy : array, shape (Y, X) or (Y, X, 3), float32
-        The noisy one is a frozen draw: the same for all methods and all runs.
+        The noisy one is a frozen draw: the same for all methods and all runs. Of `hush.datasets.hard` float64, and
+        of the numbers of a file.
     peak : float
     fit_gain : bool
         Whether gain and offset are fitted before scoring.
@@ -75,6 +77,9 @@ def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
     """
     limits = recipe.get("scale", {}).get(scale, {})
     for data in recipe["data"]:
+        if "kinds" in data:
+            yield from _hard(data, limits)
+            continue
         for name, clean, noisy in pictures(data, folder, limits):
             side = limits.get("crop", data.get("crop"))
             clean, noisy = cut(clean, side), None if noisy is None else cut(noisy, side)
@@ -89,6 +94,17 @@ def items(recipe: dict[str, Any], scale: str, folder: Path) -> Iterator[Item]:
                         drawn = np.clip(np.rint(drawn), 0, 255).astype(np.float32)
                     label = noise["notation"] + (" (8 bit)" if noise.get("clip8") else "")
                     yield Item(data["name"], name, label, seed, clean, drawn, **common)
+
+
+def _hard(data: dict[str, Any], limits: dict[str, Any]) -> Iterator[Item]:
+    """Yield the cases of the fixed design that are of these kinds."""
+    most = limits.get("crop", 1 << 16)
+    cases = [case for case in hard.design() if case.kind in data["kinds"] and case.size <= most]
+    for kind in data["kinds"]:
+        for case in [case for case in cases if case.kind == kind][: limits.get("images")]:
+            noisy, clean, peak = hard.make(case)
+            spec = data | {"kind": kind}
+            yield Item(data["name"], case.name, case.noise, case.seed, clean, noisy.data, peak, False, spec)
 
 
 def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iterator[tuple[str, Array, Array | None]]:
