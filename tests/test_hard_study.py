@@ -46,11 +46,21 @@ def test_a_row_has_what_the_table_asks_for() -> None:
     assert of["auto", "gaussian-25"]["after"] > of["auto", "gaussian-25"]["before"] + 3
     assert of["bm3d", "gaussian-25"]["after"] > of["auto", "gaussian-25"]["before"] + 3
     lines = study.table(rows, {}).splitlines()
-    assert lines[2].split("|")[1:8] == [" development ", " 1 ", " 0 (0.0%) ", " 1 ", " 0 (0.0%) ", " 1 ", " 100% "]
+    assert lines[2].split("|")[1:9] == [
+        " development ",
+        " auto ",
+        " 1 ",
+        " 0 (0.0%) ",
+        " 1 ",
+        " 0 (0.0%) ",
+        " 1 ",
+        " 100% ",
+    ]
 
 
 def test_every_kind_is_for_development_or_for_the_test() -> None:
     data = runner.load("hard")["data"]
     development, test = (set(one["kinds"]) for one in data if "kinds" in one)
+    assert development == set(hard.DEVELOPMENT)
     assert development | test == set(hard.KINDS)
     assert not development & test

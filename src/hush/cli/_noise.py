@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hush.cli._options import AXES, JSON, NOISE_OPTIONS, OVERWRITE, QUIET_OPTION
+from hush.cli._options import AXES, JSON, KNOWN, NOISE_OPTIONS, OVERWRITE, QUIET_OPTION
 from hush.core.errors import HushError
 
 
@@ -73,7 +73,7 @@ def analyze(inputs: Sequence[str], report: Path | None, **said: Any) -> int:
     from hush.cli.console import Console
 
     console = Console(quiet=said["quiet"], as_json=said["as_json"])
-    known = {name: said[name] for name in ("noise", "gain", "offset", "read_noise", "dark")}
+    known = {name: said[name] for name in KNOWN if said[name] is not None}
     sources = files.expand(inputs)
     named = zip(sources, files.names_apart(sources, stems=True), strict=True)
     planned = [files.Job(source, source, name) for source, name in named]

@@ -54,7 +54,13 @@ NOISE_OPTIONS = together(
     click.option("--offset", type=float, help="Of the camera: its value without light."),
     click.option("--read-noise", type=click.FloatRange(0), help="Of the camera: standard deviation, image units."),
     click.option("--dark", type=click.Path(), help="A picture without light: the offset of every pixel."),
+    click.option(
+        "--hot-pixels",
+        type=click.Choice(["keep", "remove"]),
+        help="Single bright or dark points, which may be the picture's, and dead lines.  [default: keep]",
+    ),
 )
+KNOWN = ("noise", "gain", "offset", "read_noise", "dark", "hot_pixels")  # settings that those options are
 TARGETS = click.option(
     "--targets", help="Partners of the inputs: a folder with the same names, a quoted pattern, or one file."
 )
@@ -119,7 +125,7 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
     if said["steps"] and said["seconds"]:
         raise HushError("--steps and --seconds are two ways to say how long: give one")
     learning = ("steps", "seconds", "seed", "joint_channels", "validation", "patience")
-    names = (*learning, "effort", "noise", "gain", "offset", "read_noise", "dark")
+    names = (*learning, "effort", *KNOWN)
     known = {name: said[name] for name in names if said.get(name) is not None}
     if kept is None:
         known |= {"ndim": int(said["ndim"])}
@@ -130,7 +136,7 @@ def build(said: dict[str, Any], default: str, kept: dict[str, Any] | None = None
     usable = {name: value for name, value in known.items() if name in kind.settings_of()}
     if "effort" in known and "effort" not in usable:
         raise HushError(f"--effort is for auto, which chooses the method: leave --method {said['method']} out")
-    told = [name for name in ("noise", "gain", "offset", "read_noise", "dark") if name in known and name not in usable]
+    told = [name for name in KNOWN if name in known and name not in usable]
     if told:
         raise HushError(f"{said['method']} does not use what is known about the noise (--{told[0].replace('_', '-')})")
     denoiser = kind.from_text(said["sets"], **((kept or {}) | usable))

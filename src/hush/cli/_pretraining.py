@@ -37,6 +37,7 @@ def pretrain(
     from hush.pretrained import train as training
 
     if name is None:
+        click.echo(f"{'level':<20}the estimator of the noise's level")
         for one in training.recipes():
             click.echo(f"{one:<20}{training.recipe_of(one)['title']}")
         return 0
@@ -46,6 +47,15 @@ def pretrain(
         raise HushError(f"weights are .safetensors, not {target.name!r}")
     if target.exists() and not overwrite:
         raise HushError(f"{target.name} exists; --overwrite replaces it")
+    if name == "level":
+        from hush.pretrained import level_train
+
+        with console.counting(target.stem) as progress:
+            level_train.train(
+                data, target, steps=steps, report=lambda step, every, loss: progress(step, every, f"loss {loss:.4f}")
+            )
+        console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
+        return 0
     with console.counting(target.stem) as progress:
         card = training.pretrain(
             name,

@@ -218,13 +218,13 @@ def analyze_file(
     page: Path | None,
     overwrite: bool,
     *,
-    noise: str | None,
-    dark: str | None,
-    **camera: Any,
+    noise: str | None = None,
+    dark: str | None = None,
+    **known: Any,
 ) -> dict[str, Any]:
     """Analyse one file and write its page; return the record."""
     image = io.read(path, axes)
-    found = analyze(image, noise=parse(noise) if noise else None, dark=io.read(dark) if dark else None, **camera)
+    found = analyze(image, noise=parse(noise) if noise else None, dark=io.read(dark) if dark else None, **known)
     record = {"input": str(path), **found.as_dict()}
     if page is not None:
         from hush.reports.noise import noise_page

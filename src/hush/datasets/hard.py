@@ -30,6 +30,12 @@ NOTATION = {
     "clipped": "gaussian:sigma=25",
 }
 NOISES = ("clean", *NOTATION)
+# kinds that may be looked at, learned from and chosen on; the others are for the table of the recipe alone
+DEVELOPMENT = (
+    "stars-one-pixel", "stars-psf", "text-two-valued", "lines-grey", "chequerboard-coarse", "grating", "lattice-square",
+    "texture-pink", "texture-binary-fine", "texture-grey-coarse", "gradient-banded", "chart", "cells",
+    "filtered-gaussian", "filtered-tv", "jpeg", "padded",
+)  # fmt: skip
 DTYPES = ("uint8", "uint16", "int16", "float32")
 PEDESTAL, UNITS = 5000.0, 40.0  # of 16 bits: what black is, beyond the strongest noise, and units a grey
 ZERO = (0.2, 0.8)  # where the 0 of signed numbers may lie, as a share of the scene's range

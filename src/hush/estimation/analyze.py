@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from hush.core.tiling import windows
 from hush.core.units import Units
 from hush.estimation import artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
+from hush.estimation.impulses import without_impulses
+from hush.estimation.learned import Estimator, with_learned_level
 from hush.estimation.no_data import no_data
 from hush.estimation.outliers import outliers
 from hush.estimation.report import ChannelNoise, NoiseReport, recommend, verdict
@@ -37,6 +39,8 @@ def analyze(
     offset: float | None = None,
     read_noise: float | None = None,
     dark: Image | Array | None = None,
+    hot_pixels: Literal["keep", "remove"] = "keep",
+    estimator: Estimator | None = None,
 ) -> NoiseReport:
     """Find out what noise is in an image.
 
@@ -50,6 +54,11 @@ def analyze(
         Of the camera, in image units; each replaces what would be found.
     dark : Image or array, optional
         A picture without light: its values are every pixel's offset.
+    hot_pixels : {"keep", "remove"}
+        Single points that are all bright or all dark may be the picture's: whether they are impulses all the same.
+    estimator : callable, optional
+        What has learned to tell the level: planes of a channel -> five quantiles of it, as
+        `hush.pretrained.level.estimate` gives. It corrects the level where blocks that seem flat are texture.
 
     Returns
     -------
@@ -76,7 +85,9 @@ def analyze(
     image = as_image(image)
     if dark is not None:
         image = without_dark(image, as_image(dark))
-    found = [_found(*stack) for stack in _stacks(image)]
+    found = [_found(*stack, estimator) for stack in _stacks(image)]
+    if hot_pixels == "remove":
+        found = [dataclasses.replace(one, impulses_stay=False) for one in found]
     if noise is not None:
         found = [_said(one, noise) for one in found]
     if not (gain is None and offset is None and read_noise is None):
@@ -106,13 +117,13 @@ def _stacks(image: Image) -> list[tuple[list[Array], bool]]:
     return stacks
 
 
-def _found(parts: list[Array], frames: bool) -> ChannelNoise:
+def _found(parts: list[Array], frames: bool, estimator: Estimator | None = None) -> ChannelNoise:
     """Analyse the planes of one channel, in units near one; where pixels are missing all over, by those beside them."""
     parts = [_measured(np.asarray(part)) for part in parts]
     units = Units.of_arrays(parts)
     planes = [units.values(part) for part in parts]
     try:
-        found = _striped(planes, frames, units.factor)
+        found = _striped(planes, frames, units.factor, estimator)
     except flat_blocks.TooFewBlocksError:
         found = _small(planes)
     return found.in_units(units.inverse)
@@ -127,7 +138,7 @@ def _measured(part: Array) -> Array:
     return part
 
 
-def _striped(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
+def _striped(planes: list[Array], frames: bool, unit: float, estimator: Estimator | None) -> ChannelNoise:
     """Analyse the planes of one channel; where rows or columns have offsets of their own, once more without them."""
     first = found = _channel(planes, frames, unit)
     stripes: dict[str, float] = {}
@@ -136,6 +147,8 @@ def _striped(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         stripes |= new
         planes = [without_stripes(plane, new) for plane in planes]
         found = _channel(planes, frames, unit)
+    if estimator is not None:
+        found = with_learned_level(found, without_impulses(planes).planes, estimator)
     if not stripes:
         return found
     pixels = {name: getattr(first, name) for name in ("quantisation", "clipped_low", "clipped_high")}
@@ -150,7 +163,7 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         return ChannelNoise("none", 0.0, 0.0, 0.0, 0.0, 0.0)
     step = artifacts.quantisation(values)
     low, high = artifacts.clipped(values)
-    repaired, fraction, odd = artifacts.without_impulses(planes)
+    repaired, fraction, odd, stay = without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
     light = low_count.counted(planes, step)
@@ -170,7 +183,7 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         def explained(middle: Array) -> Array:
             return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, max(0.2 * line.level, 0.0))) + max(line.a, 0.0))
 
-        repaired, fraction, odd = artifacts.without_impulses(planes, explained)
+        repaired, fraction, odd, stay = without_impulses(planes, explained)
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     extent = float(np.ptp(np.percentile(values, [0.5, 99.5])))
@@ -206,6 +219,7 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         mask=None if one.white else _mask(one.lags),
         impulse_fraction=fraction,
         impulse_values=odd,
+        impulses_stay=stay,
         clipped_low=low,
         clipped_high=high,
         quantisation=step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hush.core.image import Array
-from hush.estimation.artifacts import without_impulses
+from hush.estimation.impulses import without_impulses
 
 MOST_OUTLIERS = 1e-3  # share of the pixels at either end of the values that may lie apart from the others
 BEYOND_RANGE = 2.0  # by so many times the range of the others
@@ -41,7 +41,10 @@ def outliers(plane: Array) -> Array | None:
         centre = float(np.median(some))
         for y, x in np.argwhere(far):
             far[y, x] = _sharp(plane, y, x, centre)
-        if far.any() and not without_impulses([np.where(apart, np.float32(centre), np.asarray(plane, np.float32))])[1]:
+        if (
+            far.any()
+            and not without_impulses([np.where(apart, np.float32(centre), np.asarray(plane, np.float32))]).fraction
+        ):
             apart |= far
     return apart if apart.any() else None
 

@@ -46,6 +46,8 @@ class ChannelNoise:
         Share of single pixels that fit neither their neighbours nor the noise.
     impulse_values : tuple of float
         The values they have, when they have but one or two.
+    impulses_stay : bool
+        Whether they may be points of the picture: all bright or all dark, of many values. They come back as they were.
     clipped_low, clipped_high : float or None
         Values at which the image is cut off.
     quantisation : float or None
@@ -68,6 +70,8 @@ class ChannelNoise:
         Whether no value is below zero, nor cut off there: speckle then follows a gamma law.
     binary : bool
         Whether a pixel counted one photon or none: of the variance p (1 - p).
+    learned : bool
+        Whether the interval of the level is a learned one: it is honest where blocks that seem flat are texture.
     """
 
     kind: str
@@ -82,6 +86,7 @@ class ChannelNoise:
     mask: str | None = None
     impulse_fraction: float = 0.0
     impulse_values: tuple[float, ...] = ()
+    impulses_stay: bool = False
     clipped_low: float | None = None
     clipped_high: float | None = None
     quantisation: float | None = None
@@ -95,6 +100,7 @@ class ChannelNoise:
     apart: bool = False
     positive: bool = False
     binary: bool = False
+    learned: bool = False
 
     @property
     def model(self) -> NoiseModel | None:
@@ -113,6 +119,11 @@ class ChannelNoise:
         if self.a > 0 and not self.apart:
             return PoissonGaussian.from_line(self.a, self.b)
         return PoissonGaussian(self.gain, self.offset, self.sigma)
+
+    @property
+    def impulses_removed(self) -> float:
+        """Share of impulses that are removed."""
+        return 0.0 if self.impulses_stay else self.impulse_fraction
 
     @property
     def photons(self) -> bool:
@@ -236,7 +247,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     """Say in a sentence what was found."""
     one = max(channels, key=lambda channel: channel.level)
     stripes = {axis: value for channel in channels for axis, value in channel.stripes.items()} | one.stripes
-    if one.kind == "none" and one.impulse_fraction < MANY and not stripes:
+    if one.kind == "none" and one.impulses_removed < MANY and not stripes:
         doubts = dict.fromkeys(str(channel.doubt) for channel in channels if channel.doubt)
         return "; ".join(["No noise to speak of was found", *doubts]) + "."
     if one.kind == "none":
@@ -249,7 +260,8 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
         text = f"{NAMES[one.kind]} of standard deviation {one.sigma:.4g}"
     text = text[0].upper() + text[1:]
     extras = ["" if one.white else f"spatially correlated (lag-one {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
-    extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are impulses" if one.impulse_fraction else ""]
+    impulses = "single points, which stay" if one.impulses_stay else "impulses"
+    extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are {impulses}" if one.impulse_fraction else ""]
     extras += [f"stripes along {axis} ({value:.3g})" for axis, value in stripes.items()]
     extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]
     extras += [f"cut off at {one.clipped_low:g}" if one.clipped_low is not None else ""]
@@ -264,7 +276,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
 def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:
     """Suggest a method for noise like this: ``method``, ``settings``, ``code``, ``reason``."""
     one = max(channels, key=lambda channel: channel.level)
-    if all(channel.kind == "none" and channel.impulse_fraction < MANY for channel in channels):
+    if all(channel.kind == "none" and channel.impulses_removed < MANY for channel in channels):
         code, why = "clean", "there is no noise to remove"
         if any(channel.stripes for channel in channels):
             code, why = "stripes", "there is no other noise to remove"

@@ -22,6 +22,8 @@ from hush.quality import risk
 from hush.vst.stabilizer import Stabilizer
 
 TILE_SIDE = {2: 256, 3: 64}  # of a tile
+BEYOND_CHANCE = 5.0  # standard deviations: of noise one in two million is further off
+BOUNDED = ("gaussian", "poisson", "poisson_gaussian", "rician")  # kinds that have no tails once stabilised
 TRIAL_WINDOW = 256  # side of the window on which a parameter is chosen
 
 
@@ -167,6 +169,7 @@ class Filter(PreparedInput):
             ready, sigma = self.stabilised(np.asarray(piece, np.float32), ways)
             smooth = self.filter_prepared(ready, sigma, value, prepared)
             clean = np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
+            clean = np.where(self._signal(piece, ready, smooth, sigma, ways), piece, clean)
             if not spread:
                 return clean
             wide = self.deviation(ready, sigma, value, prepared)
@@ -177,6 +180,20 @@ class Filter(PreparedInput):
         if self.whole:
             side = self._views(image, number)[0].shape[1:]
         return Work(function, side, self.margin(value) + 1, self.grid, self.workers, alone=self.alone, cores=self.cores)
+
+    def _signal(self, piece: Array, ready: Array, smooth: Array, sigma: Array, ways: Sequence[Stabilizer]) -> Array:
+        """Pixels that stay as they were: points that may be the picture's, and what is too far off to be noise."""
+        stays = np.zeros(piece.shape, bool)
+        if self.blind:
+            return stays
+        for stay, way, before, one, clean, level in zip(stays, ways, piece, ready, smooth, sigma, strict=True):
+            if way.noise.impulses_stay:
+                stay |= way.repair(before) != before
+            elif way.noise.impulse_fraction:
+                continue
+            if way.noise.kind in BOUNDED:
+                stay |= np.abs(one - clean) > BEYOND_CHANCE * level
+        return stays
 
     @property
     def where(self) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hush.core.image import Array, Image, as_image
 from hush.core.missing import fill
 from hush.core.units import Units
 from hush.estimation.analyze import analyze, without_dark
+from hush.estimation.learned import Estimator
 from hush.estimation.report import NoiseReport
 from hush.estimation.stripes import destriped
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
@@ -35,6 +36,9 @@ class NoiseAware(Denoiser):
         Of the camera, in image units; None: found out.
     dark : str or None
         File with a picture without light: by how much a pixel's offset is off their mean is taken off.
+    hot_pixels : {"keep", "remove"}
+        Single points that are all bright or all dark, and dead lines, may be the picture's: they come back as they
+        were, or are removed.
     """
 
     scope: ClassVar[str] = "image"
@@ -44,6 +48,7 @@ class NoiseAware(Denoiser):
     offset: float | None = None
     read_noise: float | None = None
     dark: str | None = None
+    hot_pixels: Literal["keep", "remove"] = "keep"
 
     _report: NoiseReport | None = field(default=None, init=False, repr=False)
 
@@ -57,6 +62,11 @@ class NoiseAware(Denoiser):
         """Take the noise from an analysis that was made before; returns self."""
         self._report = report
         return self
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What has learned to tell the level, for a method that asks it."""
+        return None
 
     def cleared(self, image: Image) -> Image:
         """Return an image as its noise is measured: see `hush.methods._set_aside`; without the pattern of the dark."""
@@ -77,7 +87,15 @@ class NoiseAware(Denoiser):
     def analysed(self, clear: Image) -> NoiseReport:
         """Find out the same of an image that is cleared."""
         said = parse(self.noise) if self.noise is not None else None
-        return analyze(clear, noise=said, gain=self.gain, offset=self.offset, read_noise=self.read_noise)
+        return analyze(
+            clear,
+            noise=said,
+            gain=self.gain,
+            offset=self.offset,
+            read_noise=self.read_noise,
+            hot_pixels=self.hot_pixels,
+            estimator=self.estimator,
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -171,7 +189,7 @@ class PreparedInput(NoiseAware):
         else:
             result = self._run(noisy, clear, out, done, std, strength)
         if aside is not None:
-            put_back(noisy, aside, result)
+            put_back(noisy, aside if self.hot_pixels == "keep" else replace(aside, outliers=None), result)
         with_contrast(noisy, result)
         return result
 

@@ -14,6 +14,7 @@ from hush.core.errors import HushError, WeightsError
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image
 from hush.estimation.camera_pipeline import eight_bits, everywhere, of_a_camera
+from hush.estimation.learned import Estimator
 from hush.estimation.report import MANY
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
@@ -30,9 +31,10 @@ from hush.methods._base import (
     warn,
 )
 from hush.methods._budget import BUDGET, LEARNING, Clock
+from hush.methods._certain import certain_shares, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._noise_aware import PreparedInput
-from hush.pretrained import weights
+from hush.pretrained import level, weights
 from hush.quality.diagnostics import LESS_FOUND, diagnose, texture
 from hush.quality.estimate import WINDOW, judge, middle
 
@@ -70,6 +72,9 @@ class Auto(PreparedInput):
         Side of a tile.
     tta : bool
         Test-time augmentation by all eight turns and flips also with little time for a large image.
+    level : {"blocks", "learned"}
+        Where the level of the noise comes from: from flat blocks alone, or with a learned interval as well. Then no
+        more is removed than what is surely noise: for text, line art, charts, textures, where few blocks are flat.
 
     Notes
     -----
@@ -104,6 +109,7 @@ class Auto(PreparedInput):
     precision: Literal["bfloat16", "float32"] | None = None
     tile: int | None = None
     tta: bool = False
+    level: Literal["blocks", "learned"] = "blocks"
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -116,6 +122,11 @@ class Auto(PreparedInput):
         """Whether there is a method for the image that gives a per-pixel standard deviation; before `fit`: may be."""
         models = [getattr(self, name, None) for name in ("chosen_", "usual_")]
         return models[0] is None or any(model is not None and model.uncertain for model in models)
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """The shipped one, where it is asked for."""
+        return level.estimate if self.level == "learned" else None
 
     # Choosing ------------------------------------------------------------------------------------
 
@@ -157,7 +168,7 @@ class Auto(PreparedInput):
         window = middle(image, LOOK)
         plane = next(iter(window.planes(2)))
         colours = np.asarray(plane.view(window.data), np.float32)
-        if not eight_bits(colours) or all(noise.impulse_fraction >= MANY for noise in noises):
+        if not eight_bits(colours) or all(noise.impulses_removed >= MANY for noise in noises):
             return None
         if self.report_.recommendation["method"] is not None and not of_a_camera(colours):
             return None
@@ -356,6 +367,7 @@ class Auto(PreparedInput):
         else:
             result = model.run(image, out, done, std, strength)
             self._checked(model, image, result, strength)
+            self._keep_what_may_be_signal(image, model, result)
             share = keep_flat(image, result.image.data, result.std.data if result.std is not None else None)
             if share:
                 result.info["kept"] = share
@@ -365,6 +377,16 @@ class Auto(PreparedInput):
             result.std,
             result.info | {"method": self.method, "settings": self.settings},
         )
+
+    def _keep_what_may_be_signal(self, image: Image, model: Denoiser, result: Result) -> None:
+        """Remove no more than what is surely noise; say how much that is where it is not all."""
+        self.share_ = 1.0
+        if model.blind:
+            return
+        shares = certain_shares(middle(image, LOOK), middle(result.image, LOOK), self.report_)
+        self.share_ = min(1.0, *shares)
+        if self.share_ < 1:
+            keep_the_rest(image, result, shares, self.report_)
 
     def _model_for(self, std: Array | None) -> tuple[Denoiser | None, Finding]:
         """The chosen method, or the usual one where a standard deviation is asked for that the other does not know."""
@@ -379,12 +401,14 @@ class Auto(PreparedInput):
     def _said(self, model: Denoiser | None, reason: Finding) -> dict[str, Any]:
         """What the page and ``--json`` say of the choice."""
         first = "the stripes are taken off; " if self._striped else ""
+        last = f"; {self.share_:.0%} of it, which is surely noise" if model is not None and self.share_ < 1 else ""
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         info = {
             "chosen": model.method if model is not None else None,
-            "reason": f"{self.verdict_} So: {first}{reason}.",
+            "reason": f"{self.verdict_} So: {first}{reason}{last}.",
             "reason_code": reason.code,
             "noise": self.found_.as_dict()["noise"],
+            "share": self.share_ if model is not None else 0.0,
             "decisions": [one.as_dict() for one in self.decisions_],
             "trials": [
                 {"method": one.method, "settings": one.settings, "risk": one.risk.value, "error": one.risk.error}

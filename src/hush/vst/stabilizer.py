@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from hush.estimation.artifacts import RING
+from hush.estimation.impulses import RING
 from hush.estimation.report import ChannelNoise
 from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle

@@ -70,38 +70,44 @@ def harmed(one: Row) -> bool:
 def table(rows: Sequence[Row], recipe: Row) -> str:
     """Return three tables: of all, of kinds and noises, and of every image that is harmed."""
     known = [one for one in rows if "error" not in one]
-    auto = [one for one in known if one["method"] == "auto"]
+    auto = [one for one in known if one["method"] != "bm3d"]
     given = {_key(one): one for one in known if one["method"] == "bm3d"}
     lines = [
-        "| data | noisy | harmed | clean | changed | worth more than 1 dB | at least half of it | median seconds |",
-        "| --- " * 8 + "|",
+        "| data | method | noisy | harmed | clean | changed | worth more than 1 dB | at least half of it "
+        "| median seconds |",
+        "| --- " * 9 + "|",
     ]
-    for group in groups(auto, "data"):
+    for group in groups(auto, "data", "method"):
         noisy, clean = ([one for one in group if one["noisy"] is which] for which in (True, False))
         worth = [(one, given[_key(one)]) for one in noisy if _key(one) in given and _gain(given[_key(one)]) > WORTH_DB]
         half = [_gain(one) >= ENOUGH_GAIN * _gain(other) for one, other in worth]
         lines.append(
-            f"| {group[0]['data']} | {len(noisy)} | {_share(noisy)} | {len(clean)} | {_share(clean)} | {len(worth)} | "
+            f"| {group[0]['data']} | {group[0]['method']} | {len(noisy)} | "
+            f"{_share(noisy)} | {len(clean)} | {_share(clean)} | {len(worth)} | "
             f"{f'{np.mean(half):.0%}' if half else '–'} | {np.median([one['seconds'] for one in group]):.2g} |"
         )
     lines += [
         "",
-        "| kind | noise | n | input dB | auto | BM3D given the noise | harmed | decided |",
-        "| --- " * 8 + "|",
+        "| kind | noise | method | n | input dB | output dB | BM3D given the noise | harmed | decided |",
+        "| --- " * 9 + "|",
     ]
-    for group in groups(auto, "kind", "noise"):
+    for group in groups(auto, "kind", "noise", "method"):
         before, after = (_mean([one.get(key) for one in group]) for key in ("before", "after"))
         other = _mean([given[_key(one)].get("after") for one in group if _key(one) in given])
         lines.append(
-            f"| {group[0]['kind']} | {group[0]['noise']} | {len(group)} | {before} | {after} | {other} | "
-            f"{sum(map(harmed, group))} | {_decided(group)} |"
+            f"| {group[0]['kind']} | {group[0]['noise']} | {group[0]['method']} | {len(group)} | "
+            f"{before} | {after} | {other} | {sum(map(harmed, group))} | {_decided(group)} |"
         )
-    lines += ["", "| harmed | input dB | auto | changed by grey levels | decided | said |", "| --- " * 6 + "|"]
+    lines += [
+        "",
+        "| harmed | method | input dB | output dB | changed by grey levels | decided | said |",
+        "| --- " * 7 + "|",
+    ]
     for one in filter(harmed, auto):
         before, after = (_mean([one.get(key)]) for key in ("before", "after"))
         lines.append(
-            f"| {one['data']}: {one['image']}, {one['noise']} | {before} | {after} | {one['grey']:.2f} | "
-            f"{_decided([one])} | {', '.join(one['codes']) or '–'} |"
+            f"| {one['data']}: {one['image']}, {one['noise']} | {one['method']} | "
+            f"{before} | {after} | {one['grey']:.2f} | {_decided([one])} | {', '.join(one['codes']) or '–'} |"
         )
     return "\n".join(lines)
 

@@ -1,0 +1,199 @@
+"""Impulses: single pixels that fit neither their neighbours nor the noise, and whether they are noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hush.estimation.artifacts import quantisation
+
+Floats = NDArray[np.floating[Any]]
+
+RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+GLIMPSE = 160  # side of the windows in which impulses are looked for first
+ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
+FRAME = 0.95  # of a row or column of the border that is of one value
+IMPULSE_STEPS = 4  # between values: impulses are not fainter
+FEW_REPAIRED = 1e-4  # share of impulses below which they are not worth a word
+ANYHOW = 0.17  # of impulses, which may be anywhere, what lies in the quieter half of an image; of details hardly any do
+BOTH_SIGNS = 0.1  # share of impulses of either sign, below which those of the other may be points of the picture
+PAIR_REACH = 16  # rows and columns within which pairs are counted: strokes, areas, and grids up to this period
+SURE_PAIRS = 5.0  # standard errors by which pairs are more than chance makes them
+MORE_PAIRS = 1.6  # times what chance makes: impulses that were hard to see beside others are fewer, never so many more
+
+
+class Impulses(NamedTuple):
+    """What `without_impulses` found.
+
+    Attributes
+    ----------
+    planes : list of array
+        Without them.
+    fraction : float
+        Share of such pixels; 0 when there are hardly any (then nothing is replaced).
+    values : tuple of float
+        The one or two values that they have, if they have so few.
+    stay : bool
+        Whether they may be points of the picture: all are bright, or all dark, and no value is common.
+    """
+
+    planes: list[Floats]
+    fraction: float = 0.0
+    values: tuple[float, ...] = ()
+    stay: bool = False
+
+
+def without_impulses(planes: Sequence[Floats], explained: Callable[[Floats], Floats] | None = None) -> Impulses:
+    """Replace single pixels that fit neither their neighbours nor the noise by the median of the eight around.
+
+    Parameters
+    ----------
+    planes : sequence of array, shape (Y, X)
+    explained : callable, optional
+        Brightness -> the largest deviation that noise explains there, where that is known: photons come in gains.
+    """
+    if explained is None and all(plane.size > 4 * GLIMPSE**2 for plane in planes):
+        glimpses = [window for plane in planes for window in _corners(plane)]
+        if not without_impulses(glimpses).fraction:  # a median over a large plane takes its time
+            return Impulses(list(planes))
+    repaired, found, odd, bright = [], [], [], 0
+    for plane in planes:
+        middle = ndimage.median_filter(np.nan_to_num(plane), footprint=RING, mode="mirror")
+        hit = impulses(plane, middle)
+        if explained is not None:
+            hit &= np.abs(plane - middle) > explained(middle)
+        found.append(hit)
+        odd.append(plane[hit])
+        bright += int((hit & (plane > middle)).sum())
+        repaired.append(np.where(hit, middle, plane))
+    hits = sum(int(hit.sum()) for hit in found)
+    fraction = hits / sum(hit.size for hit in found)
+    if fraction < FEW_REPAIRED:
+        return Impulses(list(planes))
+    levels, counts = np.unique(np.concatenate(odd), return_counts=True)
+    common = levels[counts > 0.1 * hits]
+    few = 0 < len(common) <= 2 and counts[counts > 0.1 * hits].sum() > 0.8 * hits
+    if not few and sum(int(hit[_quiet(one)].sum()) for hit, one in zip(found, repaired, strict=True)) < ANYHOW * hits:
+        return Impulses(list(planes))
+    one_sign = min(bright, hits - bright) < BOTH_SIGNS * hits
+    return Impulses(repaired, fraction, tuple(map(float, common)) if few else (), one_sign and not few)
+
+
+def _quiet(plane: Floats) -> NDArray[np.bool_]:
+    """The half of the pixels around which values differ least."""
+    plane = np.nan_to_num(plane)
+    reach = ndimage.maximum_filter(plane, 5) - ndimage.minimum_filter(plane, 5)
+    inside: NDArray[np.bool_] = reach <= np.median(reach)
+    return inside
+
+
+def _corners(plane: Floats) -> list[Floats]:
+    tops, lefts = ((0, size - GLIMPSE) for size in plane.shape)
+    return [plane[y : y + GLIMPSE, x : x + GLIMPSE] for y in tops for x in lefts]
+
+
+def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
+    """Find single pixels far outside their neighbours, in units of the noise at their brightness.
+
+    Parameters
+    ----------
+    plane : array, shape (Y, X)
+    middle : array, shape (Y, X)
+        Median of the eight neighbours.
+    """
+    values = np.nan_to_num(plane)
+    away = values - middle
+    edges = np.quantile(middle[:: max(1, middle.shape[0] // 256)], np.linspace(0, 1, 13)[1:-1])
+    bins = np.searchsorted(edges, middle)
+    above, below = (_spread(sign * away, bins) for sign in (1, -1))
+    size = np.abs(away)
+    step = quantisation(values[:: max(1, len(values) // 64)])
+    limit = np.where(away > 0, above[bins], below[bins]) + 1e-6 * float(np.ptp(middle))
+    found: NDArray[np.bool_] = np.zeros(plane.shape, bool)
+    drawn: NDArray[np.bool_] = np.zeros(plane.shape, bool)
+    ends = _suspicious(values)
+    if not ends:
+        return found
+    for end in ends:  # lost and stuck pixels share one value, far from their neighbours
+        same = _within_frame(values == end)
+        odd = same & (size > 4 * limit)
+        if same.mean() < FEW_REPAIRED:
+            continue
+        if not (at_random_places(same) or at_random_places(odd)):  # strokes and grids
+            drawn |= same
+            continue
+        if odd.mean() < max(FEW_REPAIRED, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
+            continue
+        # a pixel is lost wherever it is; where a colour is hardly there it is cut off at zero among small values
+        hit = same & (size > limit)
+        if np.quantile(size[hit], 0.8) > ANYWHERE * np.quantile(np.abs(middle - end), 0.8):
+            telling = step is None and odd.sum() > 0.3 * same.sum()
+            found |= same if telling else hit
+    suspects = ~found & ~drawn & (size > np.maximum(8 * limit, IMPULSE_STEPS * (step or 0)))
+    if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
+        busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
+        found |= suspects & (busy < 0.35 * size)
+    return found
+
+
+def _within_frame(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out whole rows and columns at the border: a frame of one value is no loss."""
+    rows, columns = (np.flatnonzero(same.mean(axis) < FRAME) for axis in (1, 0))
+    inside = np.zeros_like(same)
+    if len(rows) and len(columns):
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        inside[window] = same[window]
+    return inside
+
+
+def _suspicious(values: Floats) -> set[float]:
+    """Values at which pixels may be stuck: the ends, zero, and what repeats; of a picture of two values none is."""
+    levels, counts = np.unique(values, return_counts=True)
+    if len(levels) < 3:
+        return set()
+    often = levels[counts > max(8, 20 * np.median(counts), FEW_REPAIRED * values.size)]
+    return {float(levels[0]), float(levels[-1]), 0.0} | (set(map(float, often)) if len(often) <= 4 else set())
+
+
+def _spread(away: Floats, bins: NDArray[np.intp]) -> Floats:
+    """Noise on one side of the median at each brightness, from a quantile that 25 % of impulses do not move."""
+    each = np.zeros(13)
+    for k in range(13):  # by chance the darkest medians lie below their own pixels: the middle is taken off first
+        inside = away[bins == k]
+        if inside.size:
+            middle, high = np.quantile(inside[:: max(1, inside.size >> 14)], [0.5, 0.72])
+            each[k] = (high - middle) / 0.5828
+    result: Floats = np.maximum(each, 0.5 * np.median(each))
+    return result
+
+
+def at_random_places(hits: NDArray[np.bool_]) -> bool:
+    """Tell whether pixels lie at independent places: no neighbour is surely hit more often than all pixels are.
+
+    With a share p of the N pixels hit, N p^2 pairs of any distance are, give or take its root.
+
+    Parameters
+    ----------
+    hits : array of bool, shape (Y, X)
+
+    Examples
+    --------
+    >>> hits = np.random.default_rng(0).random((128, 128)) < 0.1
+    >>> strokes = np.zeros((128, 128), bool)
+    >>> strokes[::20, 10:90] = True
+    >>> at_random_places(hits), at_random_places(strokes)
+    (True, False)
+    """
+    reach = min(PAIR_REACH, *(size - 1 for size in hits.shape))
+    shape = [size + reach for size in hits.shape]  # zeros enough that nothing comes round
+    waves = np.fft.rfft2(np.stack([hits, np.ones_like(hits)]).astype(np.float32), shape)
+    pairs, places = np.fft.irfft2(np.abs(waves) ** 2, shape)[:, : reach + 1]
+    near = np.concatenate([np.arange(reach + 1), np.arange(-reach, 0)])
+    pairs, places = pairs[:, near], places[:, near]
+    pairs[0, 0] = 0
+    chance = float(hits.mean()) ** 2 * places
+    return bool((pairs <= MORE_PAIRS * chance + SURE_PAIRS * np.sqrt(np.maximum(chance, 1.0))).all())

@@ -1,0 +1,82 @@
+"""LevelNet: the level of the noise of a plane, with quantiles, from what high frequencies show at several gains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # that it gives
+GRID = 16  # a plane's sides are multiples of it, and a square of it has a level of its own
+GAINS = (8.0, 64.0, 512.0)  # of what is high in frequency, so that noise of 1 and of 50 grey levels can be seen
+ENDS = (0.005, 0.995)  # quantiles of the values, between which is the range
+SAMPLE = 20_000  # values of which they are taken
+EPSILON = 1e-6
+USUAL_LEVEL = -5.0  # logarithm of a usual level in units of the range
+
+
+def inputs(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the network is shown of planes (B, 1, Y, X), and their ranges (B,).
+
+    The values in units of their range, and the difference to their binomial mean, h, as ``asinh(gain h)``.
+    """
+    flat = planes.flatten(1)
+    low, high = torch.quantile(flat[:, :: max(1, flat.shape[1] // SAMPLE)], torch.tensor(ENDS), dim=1)
+    span = torch.maximum(high - low, 1e-3 * flat.std(1)).clamp_min(1e-30)
+    values = (planes - low.view(-1, 1, 1, 1)) / span.view(-1, 1, 1, 1)
+    line = torch.tensor([1.0, 2.0, 1.0])
+    kernel = (line[:, None] * line).view(1, 1, 3, 3) / 16
+    fine = values - F.conv2d(F.pad(values, (1, 1, 1, 1), mode="reflect"), kernel)
+    shown = [(2 * values - 1).clamp(-3, 3), *(torch.asinh(gain * fine) / 2 for gain in GAINS)]
+    return torch.cat(shown, 1), span
+
+
+class LevelNet(nn.Module):
+    """Quantiles of the logarithm of the level, in units of the range, of planes and of their squares.
+
+    Parameters
+    ----------
+    maps : int
+        Of the first level.
+
+    Examples
+    --------
+    >>> shown, _ = inputs(torch.rand(2, 1, 64, 48))
+    >>> whole, middle, width = LevelNet(8)(shown)
+    >>> tuple(whole.shape), tuple(middle.shape)
+    ((2, 5), (2, 4, 3))
+    """
+
+    def __init__(self, maps: int = 32) -> None:
+        super().__init__()
+        more = maps + 16
+        steps = [
+            (4 * (1 + len(GAINS)), maps, 1), (maps, maps, 1), (maps, more, 2), (more, more, 1), (more, 64, 2),
+            (64, 64, 1), (64, 64, 2), (64, 64, 1),
+        ]  # fmt: skip
+        self.body = nn.Sequential(nn.PixelUnshuffle(2), *(_convolution(*step) for step in steps))
+        self.whole = nn.Sequential(nn.Linear(128, 64), nn.LeakyReLU(0.1), nn.Linear(64, 64))
+        self.mix = nn.Sequential(nn.LeakyReLU(0.1), nn.Conv2d(64, 64, 1), nn.LeakyReLU(0.1))
+        self.local = nn.Conv2d(64, 3, 1)
+        self.head = nn.Sequential(nn.Linear(64 + 64 + 2, 64), nn.LeakyReLU(0.1), nn.Linear(64, len(QUANTILES)))
+
+    def forward(self, shown: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return quantiles (B, 5) of the plane; of its squares the middle (B, Y, X) and the logarithm of its error."""
+        seen = self.body(shown)
+        spread = (seen.var((2, 3)) + EPSILON).sqrt()  # which has a slope where all is the same
+        every = self.whole(torch.cat([seen.mean((2, 3)), spread], 1))
+        seen = self.mix(seen + every[:, :, None, None])
+        middle, width, telling = self.local(seen).unbind(1)
+        middle, width = middle + USUAL_LEVEL, width.clamp(-4, 3)
+        share = torch.softmax(telling.flatten(1), 1)  # squares that tell the level
+        of_squares = (share * middle.flatten(1)).sum(1, keepdim=True)
+        error = (share * width.flatten(1)).sum(1, keepdim=True)
+        told = self.head(torch.cat([(share[:, None] * seen.flatten(2)).sum(2), every, of_squares, error], 1))
+        away = F.softplus(told[:, [0, 1, 3, 4]])  # so that quantiles are in order
+        centre = of_squares + told[:, 2:3]
+        below, above = centre - away[:, 1:2], centre + away[:, 2:3]
+        return torch.cat([below - away[:, :1], below, centre, above, above + away[:, 3:]], 1), middle, width
+
+
+def _convolution(into: int, out: int, stride: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(into, out, 3, stride, 1), nn.LeakyReLU(0.1))

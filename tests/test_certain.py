@@ -1,0 +1,75 @@
+"""The certain part: no more is removed than lowers the error at the lowest level that is likely."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hush
+from helpers import noisy
+from hush.core.image import Image
+from hush.datasets import hard
+from hush.estimation.report import NoiseReport
+from hush.methods._base import Result
+from hush.methods._certain import certain_shares, keep_the_rest
+
+SIDE = 128
+Y, X = np.mgrid[:SIDE, :SIDE]
+SCENE = (110 + 60 * np.sin(X / 25) * np.cos(Y / 31)).astype(np.float32)
+
+
+def analysed(image: Any, low: float) -> NoiseReport:
+    """The report of an image, its level at most so many times too high."""
+    report = hush.analyze(image)
+    one = report.channels[0]
+    return replace(report, channels=(replace(one, interval={"level": (low * one.level, one.level)}, learned=True),))
+
+
+@pytest.mark.parametrize(("low", "share"), [(1.0, 1.0), (0.8, 1.0), (0.5, 0.5), (0.1, 0.02), (0.0, 0.0)])
+def test_the_share_follows_the_lowest_level(low: float, share: float) -> None:
+    image = noisy(SCENE, "gaussian:sigma=8").astype(np.float32)
+    shares = certain_shares(Image(image, "YX"), Image(SCENE, "YX"), analysed(image, low))
+    assert min(1.0, *shares) == pytest.approx(share, rel=0.08, abs=1e-6)
+
+
+def test_what_was_said_is_removed_whole() -> None:
+    image = noisy(SCENE, "gaussian:sigma=8").astype(np.float32)
+    report = analysed(image, 0.1)
+    said = replace(report, channels=(replace(report.channels[0], given=True),))
+    assert certain_shares(Image(image, "YX"), Image(SCENE, "YX"), said) == [1.0]
+
+
+@pytest.mark.parametrize("true", [0.5, 0.7, 1.0])
+def test_no_level_down_to_the_lowest_makes_it_worse(true: float) -> None:
+    """Half of what looks like noise is texture: all of it would be removed, and the error grows."""
+    rng = np.random.default_rng(0)
+    texture = rng.normal(0, 8 * np.sqrt(1 - true**2), SCENE.shape)
+    clean = SCENE + texture
+    image = (clean + rng.normal(0, 8 * true, SCENE.shape)).astype(np.float32)
+    result = Result(Image(SCENE.copy(), "YX"))
+    report = analysed(image, 0.5)
+    keep_the_rest(Image(image, "YX"), result, certain_shares(Image(image, "YX"), result.image, report), report)
+    assert np.mean((result.image.data - clean) ** 2) < 1.01 * np.mean((image - clean) ** 2)
+
+
+def test_what_stays_is_in_the_deviation() -> None:
+    image = noisy(SCENE, "gaussian:sigma=8").astype(np.float32)
+    result = Result(Image(SCENE.copy(), "YX"), Image(np.full(SCENE.shape, 2.0, np.float32), "YX"))
+    report = analysed(image, 0.5)
+    keep_the_rest(Image(image, "YX"), result, [0.25], report)
+    np.testing.assert_allclose(result.image.data, image + 0.25 * (SCENE - image), rtol=1e-5)
+    assert result.std is not None
+    assert np.asarray(result.std.data).mean() == pytest.approx(np.hypot(0.5, 6.0), rel=0.05)
+
+
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("kind", ["text-two-valued", "lines-grey", "texture-binary-fine", "chart", "stars-one-pixel"])
+@pytest.mark.parametrize("noise", ["clean", "gaussian-2"])
+def test_development_kinds_are_not_harmed(kind: str, noise: str) -> None:
+    image, truth, peak = hard.make(hard.Case(kind, 128, noise, "float32", 101))
+    before, after = (np.sqrt(np.mean((np.asarray(one, np.float64) - truth) ** 2)) / peak
+                     for one in (image.data, hush.denoise(image, level="learned").data))  # fmt: skip
+    assert after <= 1.006 * before + 0.1 / 255

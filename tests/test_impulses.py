@@ -1,0 +1,94 @@
+"""Impulses: what is drawn is none, single points of one sign stay, and lost or stuck pixels go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+
+import hush
+from helpers import noisy
+from hush.core.image import Image
+from hush.datasets.hard_scenes import KINDS
+from hush.estimation.impulses import at_random_places, without_impulses
+from hush.methods.bm3d import BM3D
+
+Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
+SIDE = 160
+
+
+def smooth() -> Floats:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    values: Floats = 90 + 40 * np.sin(x / 25) * np.cos(y / 31)
+    return values
+
+
+def points(share: float, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).random((SIDE, SIDE)) < share
+
+
+def strokes() -> Any:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return (y + 2 * x) % 40 == 0
+
+
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.4])
+def test_chance_and_what_is_not(share: float) -> None:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    assert at_random_places(points(share))
+    assert not at_random_places(strokes())
+    assert not at_random_places((x % 12 == 5) & (y % 12 == 5))  # a grid of dots
+    assert not at_random_places(np.hypot(x - 50, y - 60) < 12)
+    assert not at_random_places(skimage.data.page()[:SIDE, :SIDE] < 120)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("kind", ["text-two-valued", "lines-two-valued", "chequerboard-fine", "texture-binary-coarse"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_drawn_in_two_values_is_no_impulse(kind: str, seed: int) -> None:
+    plane = KINDS[kind](128, np.random.default_rng(seed)).astype(np.float32)
+    assert without_impulses([plane]).fraction == 0
+
+
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("method", ["auto", "bm3d"])
+@pytest.mark.parametrize("peak", [250, 1500])
+def test_bright_points_stay_as_they_were(method: str, peak: float) -> None:
+    clean = smooth()
+    stars = points(0.004)
+    clean[stars] += peak * np.random.default_rng(1).uniform(0.8, 1.2, int(stars.sum()))
+    image = noisy(clean, "gaussian:sigma=8")
+    result = np.asarray(hush.denoise(image, method))
+    assert (result - smooth())[stars].sum() == pytest.approx((clean - smooth())[stars].sum(), rel=0.05)
+    assert np.sqrt(np.mean((result - clean)[~stars] ** 2)) < 3.5
+    removed = np.asarray(hush.denoise(image, method, hot_pixels="remove"))
+    assert np.abs(removed - smooth())[stars].mean() < 12
+
+
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("notation", ["salt_pepper:p=0.05", "bernoulli:p=0.1", "impulse:p=0.05"])
+def test_lost_and_stuck_pixels_of_both_signs_go(notation: str) -> None:
+    image = noisy(smooth(), f"gaussian:sigma=8 + {notation}")
+    found = hush.analyze(image).channels[0]
+    assert found.impulse_fraction > 0.02
+    assert not found.impulses_stay
+    assert np.sqrt(np.mean((np.asarray(hush.denoise(image)) - smooth()) ** 2)) < 4
+
+
+def test_burnt_in_strokes_stay() -> None:
+    image = noisy(smooth(), "gaussian:sigma=8")
+    image[strokes()] = 255
+    clean = np.asarray(hush.denoise(image))
+    assert np.abs(clean[strokes()] - 255).max() < 5 * 8
+
+
+def test_what_noise_cannot_do_is_no_noise() -> None:
+    clean = smooth()
+    clean[40:42, 20:140] = 260  # a line that a filter of the middle of a neighbourhood takes off
+    image = Image(noisy(clean, "gaussian:sigma=5"), "YX")
+    kept = np.asarray(BM3D(noise="gaussian:sigma=5").fit(image).denoise(image).data)
+    median = np.asarray(hush.denoise(image, "median", noise="gaussian:sigma=5").data)
+    assert np.abs(kept - clean)[40:42, 20:140].mean() < 10
+    assert np.abs(median - clean)[40:42, 20:140].max() < 30
