@@ -27,7 +27,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--steps", type=int, default=200)
     arguments = parser.parse_args()
-    files = sorted((arguments.data / "Train400").glob("*.png"))[-40 :: arguments.every]
+    files = sorted((arguments.data / "Train400").glob("*.png"))[-40:]
+    clean_files = files + sorted((arguments.data / "BSDS500_train").glob("*.jpg"))[-20:]
+    found = [any(one.stripes for one in hush.analyze(io.read(file)).channels) for file in clean_files]
+    print(f"{sum(found)} of {len(found)} clean development photographs have stripes\n")
+    files = files[:: arguments.every]
     print("| amplitude | sigma | noisy | auto | found | structn2v | network | bm3d |\n|" + " --- |" * 8)
     for amplitude, sigma in CASES:
         rows = []
@@ -45,15 +49,11 @@ def main() -> None:
                 Pretrained(noise=white).fit(noisy).denoise(noisy).data,
                 hush.BM3D(noise=white).fit(noisy).denoise(noisy).data,
             ]
-            rows.append([float(np.std(result - clean)) for result in results] + [float(bool(_stripes(auto)))])
-        noisy_, *others, found = np.mean(rows, 0)
-        auto_, *rivals = others
+            seen = float(bool(auto.found_.channels[0].stripes))
+            rows.append([float(np.std(result - clean)) for result in results] + [seen])
+        before, after, *rivals, share = np.mean(rows, 0)
         figures = " | ".join(f"{value:.2f}" for value in rivals)
-        print(f"| {amplitude} | {sigma} | {noisy_:.2f} | {auto_:.2f} | {found:.0%} | {figures} |", flush=True)
-
-
-def _stripes(auto: hush.Auto) -> dict[str, float]:
-    return auto.found_.channels[0].stripes
+        print(f"| {amplitude} | {sigma} | {before:.2f} | {after:.2f} | {share:.0%} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":

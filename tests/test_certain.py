@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hush
-from helpers import noisy
+from helpers import noisy, waves
 from hush.core.image import Image
 from hush.datasets import hard
 from hush.estimation.report import NoiseReport
@@ -17,8 +17,7 @@ from hush.methods._base import Result
 from hush.methods._certain import certain_shares, keep_the_rest
 
 SIDE = 128
-Y, X = np.mgrid[:SIDE, :SIDE]
-SCENE = (110 + 60 * np.sin(X / 25) * np.cos(Y / 31)).astype(np.float32)
+SCENE = waves(SIDE).astype(np.float32)
 
 
 def analysed(image: Any, low: float) -> NoiseReport:

@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 import hush
-from helpers import noisy
+from helpers import noisy, waves
 from hush.core.image import Image
 from hush.datasets.hard_scenes import KINDS
 from hush.estimation.impulses import at_random_places, without_impulses
@@ -17,12 +17,6 @@ from hush.methods.bm3d import BM3D
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 SIDE = 160
-
-
-def smooth() -> Floats:
-    y, x = np.mgrid[:SIDE, :SIDE]
-    values: Floats = 90 + 40 * np.sin(x / 25) * np.cos(y / 31)
-    return values
 
 
 def points(share: float, seed: int = 0) -> Any:
@@ -56,36 +50,36 @@ def test_what_is_drawn_in_two_values_is_no_impulse(kind: str, seed: int) -> None
 @pytest.mark.parametrize("method", ["auto", "bm3d"])
 @pytest.mark.parametrize("peak", [250, 1500])
 def test_bright_points_stay_as_they_were(method: str, peak: float) -> None:
-    clean = smooth()
+    clean = waves(SIDE)
     stars = points(0.004)
     clean[stars] += peak * np.random.default_rng(1).uniform(0.8, 1.2, int(stars.sum()))
     image = noisy(clean, "gaussian:sigma=8")
     result = np.asarray(hush.denoise(image, method))
-    assert (result - smooth())[stars].sum() == pytest.approx((clean - smooth())[stars].sum(), rel=0.05)
+    assert (result - waves(SIDE))[stars].sum() == pytest.approx((clean - waves(SIDE))[stars].sum(), rel=0.05)
     assert np.sqrt(np.mean((result - clean)[~stars] ** 2)) < 3.5
     removed = np.asarray(hush.denoise(image, method, hot_pixels="remove"))
-    assert np.abs(removed - smooth())[stars].mean() < 12
+    assert np.abs(removed - waves(SIDE))[stars].mean() < 12
 
 
 @pytest.mark.filterwarnings("ignore::hush.HushWarning")
 @pytest.mark.parametrize("notation", ["salt_pepper:p=0.05", "bernoulli:p=0.1", "impulse:p=0.05"])
 def test_lost_and_stuck_pixels_of_both_signs_go(notation: str) -> None:
-    image = noisy(smooth(), f"gaussian:sigma=8 + {notation}")
+    image = noisy(waves(SIDE), f"gaussian:sigma=8 + {notation}")
     found = hush.analyze(image).channels[0]
     assert found.impulse_fraction > 0.02
     assert not found.impulses_stay
-    assert np.sqrt(np.mean((np.asarray(hush.denoise(image)) - smooth()) ** 2)) < 4
+    assert np.sqrt(np.mean((np.asarray(hush.denoise(image)) - waves(SIDE)) ** 2)) < 4
 
 
 def test_burnt_in_strokes_stay() -> None:
-    image = noisy(smooth(), "gaussian:sigma=8")
+    image = noisy(waves(SIDE), "gaussian:sigma=8")
     image[strokes()] = 255
     clean = np.asarray(hush.denoise(image))
     assert np.abs(clean[strokes()] - 255).max() < 5 * 8
 
 
 def test_what_noise_cannot_do_is_no_noise() -> None:
-    clean = smooth()
+    clean = waves(SIDE)
     clean[40:42, 20:140] = 260  # a line that a filter of the middle of a neighbourhood takes off
     image = Image(noisy(clean, "gaussian:sigma=5"), "YX")
     kept = np.asarray(BM3D(noise="gaussian:sigma=5").fit(image).denoise(image).data)

@@ -78,6 +78,17 @@ def test_what_learns_from_the_image_does_not_learn_from_them(method: str, spoilt
     assert (clean[where] == bad[where]).all()
 
 
+@pytest.mark.filterwarnings("ignore::hush.HushWarning")
+@pytest.mark.parametrize("method", ["auto", "ssdn"])
+def test_where_it_is_asked_for_they_are_replaced(method: str) -> None:
+    kind, bad = registry.get("methods", method), photographed()
+    bad[30, 40], bad[:, 50] = 65535, 0
+    settings = {"steps": 20, "batch": 2, "maps": 8} if method == "ssdn" else {}
+    clean = kind(hot_pixels="remove", **settings).fit(bad).denoise(bad).data.astype(float)
+    assert abs(clean[30, 40] - SCENE[30, 40]) < 30
+    assert np.abs(clean[:, 50] - SCENE[:, 50]).mean() < 12
+
+
 def test_a_cosmic_ray_is_set_aside_and_a_star_is_not() -> None:
     noisy = np.tile(photographed(np.float32), (2, 2))
     down, across = np.mgrid[:256, :256]

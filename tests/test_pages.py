@@ -328,3 +328,7 @@ def test_ticks_are_round_and_between_the_ends(ends: tuple[float, float]) -> None
     assert all(ends[0] <= tick <= ends[1] for tick in found)
     step = found[1] - found[0]
     assert f"{step:.3e}"[:5] in ("1.000", "2.000", "5.000")
+
+
+def test_every_fact_that_is_taken_over_has_a_name_on_the_page() -> None:
+    assert set(denoising.LABELS) == {"method", "reason", *results.DONE}

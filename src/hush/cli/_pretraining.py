@@ -48,6 +48,8 @@ def pretrain(
     if target.exists() and not overwrite:
         raise HushError(f"{target.name} exists; --overwrite replaces it")
     if name == "level":
+        if resume or keep:
+            raise HushError("the level is trained in one go: leave --resume and --keep out")
         from hush.pretrained import level_train
 
         with console.counting(target.stem) as progress:

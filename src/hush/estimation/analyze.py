@@ -374,7 +374,7 @@ def _replaced(found: ChannelNoise, model: NoiseModel, ends: tuple[float, float])
         return dataclasses.replace(found, given=True, stripes=found.stripes | stripes)
     lost, pixelwise, model = share < 1, left.pixelwise, _whole.as_one(left, ends)
     if not lost:
-        found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=())
+        found = dataclasses.replace(found, impulse_fraction=0.0, impulse_values=(), impulses_stay=False)
     if pixelwise:
         found = dataclasses.replace(found, white=True, mask=None, stripes=stripes, chequerboard=0.0)
     _, variance = model.moments(np.array([[found.middle], [found.middle + 1.0]]))

@@ -21,6 +21,7 @@ IMPULSE_STEPS = 4  # between values: impulses are not fainter
 FEW_REPAIRED = 1e-4  # share of impulses below which they are not worth a word
 ANYHOW = 0.17  # of impulses, which may be anywhere, what lies in the quieter half of an image; of details hardly any do
 BOTH_SIGNS = 0.1  # share of impulses of either sign, below which those of the other may be points of the picture
+PAIR_WINDOW = 1024  # side of the middle of a plane in which pairs are counted
 PAIR_REACH = 16  # rows and columns within which pairs are counted: strokes, areas, and grids up to this period
 SURE_PAIRS = 5.0  # standard errors by which pairs are more than chance makes them
 MORE_PAIRS = 1.6  # times what chance makes: impulses that were hard to see beside others are fewer, never so many more
@@ -188,6 +189,7 @@ def at_random_places(hits: NDArray[np.bool_]) -> bool:
     >>> at_random_places(hits), at_random_places(strokes)
     (True, False)
     """
+    hits = hits[tuple(slice(max(0, (n - PAIR_WINDOW) // 2), (n + PAIR_WINDOW) // 2) for n in hits.shape)]
     reach = min(PAIR_REACH, *(size - 1 for size in hits.shape))
     shape = [size + reach for size in hits.shape]  # zeros enough that nothing comes round
     waves = np.fft.rfft2(np.stack([hits, np.ones_like(hits)]).astype(np.float32), shape)

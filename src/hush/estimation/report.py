@@ -260,7 +260,7 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
         text = f"{NAMES[one.kind]} of standard deviation {one.sigma:.4g}"
     text = text[0].upper() + text[1:]
     extras = ["" if one.white else f"spatially correlated (lag-one {max(one.lags['0,1'], one.lags['1,0']):.2f})"]
-    impulses = "single points, which stay" if one.impulses_stay else "impulses"
+    impulses = "single points, which stay (--hot-pixels remove takes them off)" if one.impulses_stay else "impulses"
     extras += [f"{100 * one.impulse_fraction:.2g} % of the pixels are {impulses}" if one.impulse_fraction else ""]
     extras += [f"stripes along {axis} ({value:.3g})" for axis, value in stripes.items()]
     extras += [f"a chequerboard ({one.chequerboard:.3g})" if one.chequerboard else ""]

@@ -189,7 +189,7 @@ class Filter(PreparedInput):
         for stay, way, before, one, clean, level in zip(stays, ways, piece, ready, smooth, sigma, strict=True):
             if way.noise.impulses_stay:
                 stay |= way.repair(before) != before
-            elif way.noise.impulse_fraction:
+            elif way.noise.impulse_fraction:  # what is far off is an impulse, and is to go
                 continue
             if way.noise.kind in BOUNDED:
                 stay |= np.abs(one - clean) > BEYOND_CHANCE * level

@@ -184,20 +184,27 @@ class PreparedInput(NoiseAware):
         clear, aside = set_aside(noisy)
         clear = self._single(self._undarkened(clear))
         strength = strength or self.own_strength
-        if self._near(clear) is noisy and not self._counts_whole(noisy if out is None else out):
+        shown = self._near(clear)
+        if shown is noisy and not self._counts_whole(noisy if out is None else out):
             result = self.run_prepared(noisy, out, done, std, strength)
         else:
-            result = self._run(noisy, clear, out, done, std, strength)
+            result = self._run(noisy, clear, shown, out, done, std, strength)
         if aside is not None:
-            put_back(noisy, aside if self.hot_pixels == "keep" else replace(aside, outliers=None), result)
+            put_back(noisy, aside, result, outliers=self.hot_pixels == "keep")
         with_contrast(noisy, result)
         return result
 
     def _run(
-        self, noisy: Image, clear: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+        self,
+        noisy: Image,
+        clear: Image,
+        shown: Image,
+        out: Array | None,
+        done: Report | None,
+        std: Array | None,
+        strength: Strength,
     ) -> Result:
         """Denoise an image as it is shown, and give back its own units, kind of numbers, and colours."""
-        shown = self._near(clear)
         clean = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
         first, *others = [...] if shown.axes == noisy.axes else map(noisy.colour, range(noisy.samples()))
         strength = strength if first is ... else strength.grey

@@ -74,13 +74,16 @@ def _without_outliers(image: Image) -> tuple[Image, Array | None]:
     return (image, None) if found is None else (replace(image, data=found), where)
 
 
-def put_back(noisy: Image, aside: Aside, result: Result) -> None:
-    """Give what was set aside its own values again; how far they are off is not known."""
-    clean, where = result.image.data, aside.outliers
+def put_back(noisy: Image, aside: Aside, result: Result, outliers: bool = True) -> None:
+    """Give what was set aside its own values again, `outliers` too; how far they are off is not known."""
+    clean, where = result.image.data, aside.outliers if outliers else None
     nan = noisy.data.dtype.kind == "f"
     if where is not None and not np.array_equal(clean[~where], noisy.data[~where], equal_nan=nan):
         count = int(where.sum())
-        sentence = f"{count} pixels stay as they are: single ones far beyond all others, or lines of one value."
+        sentence = (
+            f"{count} pixels stay as they are: single ones far beyond all others, or lines of one "
+            "value; --hot-pixels remove replaces them."
+        )
         warn(result.info, Finding("outliers-kept", sentence, count))
     for one in (where, aside.no_data):
         if one is not None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from hush.core.image import Array
 from hush.methods._base import demand
-from hush.methods._learned import Context, NetDenoiser
+from hush.methods._learned import NetDenoiser
+from hush.methods._trained import Context
 from hush.training.dataset import Scene
 from hush.training.masking import between, error_at, grid_phase
 from hush.training.normalization import Scale

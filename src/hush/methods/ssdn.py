@@ -17,9 +17,10 @@ from hush.core.findings import Finding
 from hush.core.image import Array, Image
 from hush.estimation.report import ChannelNoise, together
 from hush.methods._base import demand
-from hush.methods._learned import Context, NetDenoiser
+from hush.methods._learned import NetDenoiser
 from hush.methods._noise_aware import NoiseAware
 from hush.methods._ssdn_likelihood import Prior, fit_line, negative_log_likelihood, prior_of
+from hush.methods._trained import Context
 from hush.noise import NoiseModel, parse
 from hush.training.masking import error_everywhere
 from hush.training.normalization import Scale
@@ -130,6 +131,11 @@ class SSDN(NoiseAware, NetDenoiser):
     def uncertain(self) -> bool:
         """Whether it gives a per-pixel standard deviation."""
         return self.covariance != "mean"
+
+    @property
+    def removes_outliers(self) -> bool:
+        """Whether that was asked for."""
+        return self.hot_pixels == "remove"
 
     # The noise ---------------------------------------------------------------------------------
 

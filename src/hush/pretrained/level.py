@@ -18,6 +18,7 @@ from hush.core import files
 from hush.core.errors import WeightsError
 from hush.core.image import Array
 from hush.core.missing import fill
+from hush.datasets.recipes import cut
 from hush.nets._level import GRID, QUANTILES, LevelNet, inputs
 
 PATH = Path(__file__).parent / "analysis" / "level.safetensors"
@@ -54,12 +55,9 @@ def estimate(planes: Sequence[Array]) -> NDArray[np.float64] | None:
     """
     told = []
     for plane in planes[:LEVEL_PLANES]:
-        sides = [min(size // GRID * GRID, LEVEL_WINDOW) for size in plane.shape]
-        if min(sides) < LEAST_WINDOW:
-            continue
-        top, left = ((size - side) // 2 for size, side in zip(plane.shape, sides, strict=True))
-        window = np.asarray(plane[top : top + sides[0], left : left + sides[1]], np.float32)
-        if np.isnan(window).mean() > MOST_MISSING:  # what is filled in has no noise
+        window = np.asarray(cut(plane, LEVEL_WINDOW), np.float32)
+        window = window[tuple(slice(size // GRID * GRID) for size in window.shape)]
+        if min(window.shape) < LEAST_WINDOW or np.isnan(window).mean() > MOST_MISSING:  # what is filled in has no noise
             continue
         with torch.inference_mode():
             shown, span = inputs(torch.from_numpy(np.ascontiguousarray(fill(window[None])[0]))[None])

@@ -13,6 +13,7 @@ from hush.bench.tables import groups
 from hush.core import registry
 from hush.core.errors import HushError
 from hush.core.metrics import psnr
+from hush.datasets import hard
 from hush.datasets.recipes import Item
 from hush.noise import parse
 
@@ -26,11 +27,13 @@ Row = dict[str, Any]
 
 def row(item: Item, method: Row, recipe: Row) -> Row:
     """Run one method on an image as its file holds it, and score what would be written."""
-    settings = {key: true_noise(item) if value == "known" else value for key, value in method["settings"].items()}
     begun = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            settings = {
+                name: true_noise(item) if given == "known" else given for name, given in method["settings"].items()
+            }
             model = registry.get("methods", method["name"])(**settings).fit(item.as_image())
             result = model.run(item.as_image())
         except HushError as error:
@@ -48,18 +51,19 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
 
 
 def true_noise(item: Item) -> str:
-    """Return the notation of the noise that was put on an image, in its own units; a faint one for none."""
-    span = float(item.peak)
+    """Return the notation of the noise that was put on an image, in its own units.
+
+    Raises
+    ------
+    HushError
+        Where nobody knows it.
+    """
     if item.noise in ("real", "clean"):
-        return f"gaussian:sigma={1e-3 * span!r}"
-    if item.noise.startswith("photons-"):
-        gain = span / float(item.noise.removeprefix("photons-"))
-        return f"poisson_gaussian:gain={gain!r},offset={float(item.clean.min())!r},sigma={1e-6 * span!r}"
-    if item.noise in ("correlated", "clipped") or item.noise.startswith("gaussian-"):
-        grey = {"correlated": 10.0, "clipped": 25.0}.get(item.noise) or float(item.noise.removeprefix("gaussian-"))
-        more = ",length=0.8" if item.noise == "correlated" else ""
-        return f"{'correlated' if more else 'gaussian'}:sigma={grey * span / 255!r}{more}"
-    return str(parse(item.noise)) if "sigma=0" not in item.noise.split(",") else f"gaussian:sigma={1e-3 * span!r}"
+        raise HushError(f"the noise of {item.image} is not known, or none: nothing can be given")
+    if item.noise in hard.NOTATION and item.noise.startswith("photons-"):  # counted from the darkest value
+        gain = item.peak / float(item.noise.removeprefix("photons-"))
+        return f"poisson_gaussian:gain={gain!r},offset={float(item.clean.min())!r},sigma={1e-6 * item.peak!r}"
+    return str(parse(hard.NOTATION.get(item.noise, item.noise)).scaled(item.peak / 255))
 
 
 def harmed(one: Row) -> bool:
