@@ -10,7 +10,7 @@ PAGES = Path(__file__).parent / "benchmarks"
 TARGET = PAGES / "index.md"
 ORDER = (
     "automatic", "effort", "clean", "hard", "micrographs", "shipped-weights", "noise-estimation", "uncertainty",
-    "classical", "learned", "noise2void", "careamics", "zero-shot", "fine-tuning", "risk", "medical",
+    "noisebreaker", "classical", "learned", "noise2void", "careamics", "zero-shot", "fine-tuning", "risk", "medical",
 )  # fmt: skip
 HEAD = """# Benchmarks
 

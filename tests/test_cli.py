@@ -431,7 +431,7 @@ def test_info_list_doctor(run: Run, tif: Path) -> None:
     rows = {row["name"]: row for row in records(run("list", "--json")[1])}
     assert set(rows) == {
         "auto", "bilateral", "bm3d", "dncnn", "finetuned", "gaussian", "mean", "median", "n2c", "n2n", "n2s", "n2v",
-        "n2v2", "nlm", "pretrained", "ssdn", "structn2v", "tv", "wavelet", "zs_n2n",
+        "n2v2", "nlm", "noisebreaker", "pretrained", "ssdn", "structn2v", "tv", "wavelet", "zs_n2n",
     }  # fmt: skip
     assert "Krull" in rows["n2v"]["about"]
     (machine,) = records(run("doctor", "--json")[1])

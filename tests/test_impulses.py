@@ -10,7 +10,7 @@ import skimage.data
 
 import hush
 from helpers import noisy, waves
-from hush.core.image import Image
+from hush.core.image import Image, cast
 from hush.datasets.hard_scenes import KINDS
 from hush.estimation.impulses import at_random_places, without_impulses
 from hush.methods.bm3d import BM3D
@@ -48,16 +48,17 @@ def test_what_is_drawn_in_two_values_is_no_impulse(kind: str, seed: int) -> None
 
 @pytest.mark.filterwarnings("ignore::hush.HushWarning")
 @pytest.mark.parametrize("method", ["auto", "bm3d"])
-@pytest.mark.parametrize("peak", [250, 1500])
-def test_bright_points_stay_as_they_were(method: str, peak: float) -> None:
+@pytest.mark.parametrize(("peak", "dtype"), [(250, "float32"), (1500, "float32"), (120, "uint8"), (250, "uint16")])
+def test_bright_points_stay_as_they_were(method: str, peak: float, dtype: str) -> None:
     clean = waves(SIDE)
     stars = points(0.004)
     clean[stars] += peak * np.random.default_rng(1).uniform(0.8, 1.2, int(stars.sum()))
-    image = noisy(clean, "gaussian:sigma=8")
-    result = np.asarray(hush.denoise(image, method))
+    drawn = noisy(clean, "gaussian:sigma=8")
+    image = cast(drawn, np.dtype(dtype))
+    result = np.asarray(hush.denoise(image, method), np.float64)
     assert (result - waves(SIDE))[stars].sum() == pytest.approx((clean - waves(SIDE))[stars].sum(), rel=0.05)
     assert np.sqrt(np.mean((result - clean)[~stars] ** 2)) < 3.5
-    removed = np.asarray(hush.denoise(image, method, hot_pixels="remove"))
+    removed = np.asarray(hush.denoise(image, method, hot_pixels="remove"), np.float64)
     assert np.abs(removed - waves(SIDE))[stars].mean() < 12
 
 

@@ -19,7 +19,7 @@ _HOME = {
     "Result": "hush.methods._base",
     "load": "hush.methods._model_file",
     "denoise": "hush._api",
-    "analyze": "hush.estimation.analyze",
+    "analyze": "hush.pretrained.analyze",
     "NoiseReport": "hush.estimation.report",
     "add_noise": "hush.datasets.synthetic",
     "BM3D": "hush.methods.bm3d",
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from hush.core.metrics import rmse as rmse
     from hush.core.metrics import ssim as ssim
     from hush.datasets.synthetic import add_noise as add_noise
-    from hush.estimation.analyze import analyze as analyze
     from hush.estimation.report import NoiseReport as NoiseReport
     from hush.io import read as read
     from hush.io import write as write
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from hush.methods.n2v2 import N2V2 as N2V2
     from hush.methods.ssdn import SSDN as SSDN
     from hush.methods.structn2v import StructN2V as StructN2V
+    from hush.pretrained.analyze import analyze as analyze
 
 
 def __getattr__(name: str) -> Any:

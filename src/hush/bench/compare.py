@@ -15,9 +15,9 @@ from hush.core import files, registry
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.metrics import scores
-from hush.estimation.analyze import analyze
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Denoiser, learning
+from hush.pretrained.analyze import analyze
 from hush.quality import risk
 from hush.quality.estimate import Domain, hidden_risk, middle
 from hush.vst.stabilizer import Stabilizer

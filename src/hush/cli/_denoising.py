@@ -79,7 +79,10 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, **said: Any) -> int:
     """Train a model on files or folders and keep it for 'hush apply'."""
     from hush.cli import files, jobs
+    from hush.cli._teaching import METHOD, teach
 
+    if said["method"] == METHOD:
+        return teach(inputs, output, begin, said | {"targets": targets})
     console = console_of(said)
     options = files.Options(axes=said["axes"], again=said["again"])
     start, kept = None, None

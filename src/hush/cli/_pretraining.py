@@ -10,6 +10,12 @@ import click
 from hush.cli._options import JSON, OVERWRITE, QUIET_OPTION
 from hush.core.errors import HushError
 
+CLASSIFIER_TITLES = {
+    "noise-classifier": "the classifier of noise",
+    "noise-mobilenet": "the classifier of noise of NoiseBreaker's paper",
+}
+NOISEBREAKER = "noisebreaker-"  # how the names of its denoisers begin
+
 
 @click.command(epilog="Example: hush pretrain gaussian-fast --data DATA -o mine.safetensors")
 @click.argument("name", required=False)
@@ -35,11 +41,16 @@ def pretrain(
     """Train shipped weights again, from clean images. Without a name: list the recipes."""
     from hush.cli.console import Console
     from hush.pretrained import train as training
+    from hush.pretrained.noisebreaker.denoisers_train import DENOISER_TITLES
 
     if name is None:
-        click.echo(f"{'level':<20}the estimator of the noise's level")
+        click.echo(f"{'level':<25}the estimator of the noise's level")
+        for one, title in CLASSIFIER_TITLES.items():
+            click.echo(f"{one:<25}{title}")
+        for one, title in DENOISER_TITLES.items():
+            click.echo(f"{NOISEBREAKER + one:<25}{title}")
         for one in training.recipes():
-            click.echo(f"{one:<20}{training.recipe_of(one)['title']}")
+            click.echo(f"{one:<25}{training.recipe_of(one)['title']}")
         return 0
     console = Console(quiet=quiet, as_json=False)
     target = output or Path(f"{Path(name).stem}.safetensors")
@@ -55,6 +66,32 @@ def pretrain(
         with console.counting(target.stem) as progress:
             level_train.train(
                 data, target, steps=steps, report=lambda step, every, loss: progress(step, every, f"loss {loss:.4f}")
+            )
+        console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
+        return 0
+    if name in CLASSIFIER_TITLES:
+        if resume or keep:
+            raise HushError("a classifier is trained in one go: leave --resume and --keep out")
+        from hush.pretrained.noisebreaker import classifier_train
+
+        with console.counting(target.stem) as progress:
+            classifier_train.TRAININGS[name](
+                data, target, steps=steps, report=lambda step, every, loss: progress(step, every, f"loss {loss:.4f}")
+            )
+        console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
+        return 0
+    if name.startswith(NOISEBREAKER):
+        from hush.pretrained.noisebreaker import denoisers_train
+
+        with console.counting(target.stem) as progress:
+            denoisers_train.train(
+                name.removeprefix(NOISEBREAKER),
+                data,
+                target,
+                steps=steps,
+                resume=resume,
+                keep=keep,
+                report=lambda step, steps, loss: progress(step, steps, f"loss {loss:.4f}"),
             )
         console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
         return 0

@@ -19,11 +19,11 @@ from hush.core.errors import HushError
 from hush.core.findings import as_findings
 from hush.core.image import Image
 from hush.datasets.synthetic import add_noise
-from hush.estimation.analyze import analyze
 from hush.methods._base import Denoiser, Result
 from hush.methods._learned import RUN_SETTINGS, NetDenoiser
 from hush.methods._model_file import load, save_model
 from hush.noise import Noise, parse
+from hush.pretrained.analyze import analyze
 
 NETWORK = ("net", "depth", "kernel", "maps", "norm", "residual", "ndim", "joint_channels")  # what shapes a network
 TIMES = ("steps", "seconds", "seed", *RUN_SETTINGS)  # what a training does not take over from another
@@ -70,7 +70,8 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
         _write_page(job, noisy, result, options, several)
     if out is None:
         io.write(job.target, result.image, overwrite=options.overwrite)
-    result.info.pop("loss", None)
+    for key in ("loss", "stages"):  # too much for a record
+        result.info.pop(key, None)
     job.record = {"input": str(job.source), "output": str(job.target), **result.info}
     job.image = None  # bounded memory: the next file needs the room
 

@@ -17,10 +17,12 @@ from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.metrics import ssim
 from hush.datasets import hard
+from hush.datasets.level_scenes import SCENES
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
 from hush.noise import parse
 
 SIMULATED = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
+GENERATED = SIMULATED | SCENES | {"hard": hard.development_scene}  # what a recipe may `generate`
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iter
     if data.get("generate"):
         first = data.get("first", 0)
         for seed in range(first, first + data.get("count", 4))[: limits.get("images")]:
-            yield f"{data['generate']}-{seed}", SIMULATED[data["generate"]](seed=seed), None
+            yield f"{data['generate']}-{seed}", GENERATED[data["generate"]](seed=seed), None
         return
     paths = sorted(folder.glob(data["files"]))
     partners = sorted(folder.glob(data["reference"])) if "reference" in data else paths

@@ -1,4 +1,4 @@
-"""What noise is in this image? One noisy image is enough; frames or a stack say it better."""
+"""What flat blocks say of the noise of an image, and what a learned estimate changes in it."""
 
 from __future__ import annotations
 
@@ -42,38 +42,14 @@ def analyze(
     hot_pixels: Literal["keep", "remove"] = "keep",
     estimator: Estimator | None = None,
 ) -> NoiseReport:
-    """Find out what noise is in an image.
+    """Find out what noise is in an image: see `hush.pretrained.analyze`, which hands over the shipped estimator.
 
     Parameters
     ----------
-    image : Image or array
-        One noisy image, or frames of one scene along T, whose differences hold nothing but noise.
-    noise : Noise or NoiseModel, optional
-        What the user knows, in image units: it is used instead of what would be found.
-    gain, offset, read_noise : float, optional
-        Of the camera, in image units; each replaces what would be found.
-    dark : Image or array, optional
-        A picture without light: its values are every pixel's offset.
-    hot_pixels : {"keep", "remove"}
-        Single points that are all bright or all dark may be the picture's: whether they are impulses all the same.
+    image, noise, gain, offset, read_noise, dark, hot_pixels
+        As there.
     estimator : callable, optional
-        What has learned to tell the level: planes of a channel -> five quantiles of it, as
-        `hush.pretrained.level.estimate` gives. It corrects the level where blocks that seem flat are texture.
-
-    Returns
-    -------
-    NoiseReport
-
-    Raises
-    ------
-    HushError
-        When what is said contradicts itself.
-
-    Notes
-    -----
-    See `hush.estimation.flat_blocks` for how, and `hush.estimation.correlation` for spatially correlated noise.
-    Texture, correlation along rows or columns, clipping and rounding to 8 bits are told apart from noise;
-    ``hush bench noise-estimation`` shows how well.
+        What has learned to tell the level; without it texture may pass for noise where few blocks are flat.
 
     Examples
     --------
@@ -123,7 +99,7 @@ def _found(parts: list[Array], frames: bool, estimator: Estimator | None = None)
     units = Units.of_arrays(parts)
     planes = [units.values(part) for part in parts]
     try:
-        found = _striped(planes, frames, units.factor, estimator)
+        found = _striped(planes, frames, estimator)
     except flat_blocks.TooFewBlocksError:
         found = _small(planes)
     return found.in_units(units.inverse)
@@ -138,25 +114,30 @@ def _measured(part: Array) -> Array:
     return part
 
 
-def _striped(planes: list[Array], frames: bool, unit: float, estimator: Estimator | None) -> ChannelNoise:
-    """Analyse the planes of one channel; where rows or columns have offsets of their own, once more without them."""
-    first = found = _channel(planes, frames, unit)
+def _striped(planes: list[Array], frames: bool, estimator: Estimator | None) -> ChannelNoise:
+    """Analyse the planes of one channel; where rows or columns have offsets of their own, once more without them.
+
+    Differences of frames hold nothing but noise: of them nobody else is asked for the level.
+    """
+    first = found = _channel(planes, frames)
     stripes: dict[str, float] = {}
     while found.stripes.keys() - stripes.keys():
         new = {axis: value for axis, value in found.stripes.items() if axis not in stripes}
         stripes |= new
         planes = [without_stripes(plane, new) for plane in planes]
-        found = _channel(planes, frames, unit)
-    if estimator is not None:
-        found = with_learned_level(found, without_impulses(planes).planes, estimator)
+        found = _channel(planes, frames)
+    if estimator is not None and not (frames and len(planes) > 1):
+        found = with_learned_level(
+            found, without_impulses(planes).planes if found.impulse_fraction else planes, estimator
+        )
     if not stripes:
         return found
     pixels = {name: getattr(first, name) for name in ("quantisation", "clipped_low", "clipped_high")}
     return dataclasses.replace(found, stripes=stripes, **pixels)
 
 
-def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
-    """Analyse the planes of one channel, of whose units one is so much in those of the image."""
+def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
+    """Analyse the planes of one channel."""
     planes = [np.where(np.isfinite(plane), plane, np.float32(np.nan)) for plane in planes]
     values = np.concatenate([plane[np.isfinite(plane)][:: max(1, plane.size >> 18)] for plane in planes])
     if values.size < 2 or values.min() == values.max():
@@ -187,7 +168,7 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     extent = float(np.ptp(np.percentile(values, [0.5, 99.5])))
-    one = levels.find(pairs, points, line, (low, high), step, extent, unit)
+    one = levels.find(pairs, points, line, (low, high), step, extent)
     light = low_count.above_dark(repaired if odd else planes, step, low is not None, one.shared, high)
     if light is not None and one.kind not in PHOTON_KINDS:  # but for a few pixels all is dark
         return _few(light, points, line, high, step, one.lags, one.white)
@@ -230,7 +211,6 @@ def _channel(planes: list[Array], frames: bool, unit: float) -> ChannelNoise:
             (float(m), float(v), float(w)) for m, v, w in zip(points.mean, points.variance, line.weights, strict=True)
         ),
         flat=points.flat,
-        doubt=one.doubt,
         apart=light is not None,
         positive=low is None and bool(values.min() >= 0),
     )

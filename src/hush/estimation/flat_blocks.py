@@ -122,13 +122,18 @@ def points(planes: Sequence[tuple[Floats, Floats]], low: float | None = None, hi
     slow, fast = energies[:, this.low].mean(1), energies[:, this.high].mean(1)
     order = use[np.argsort(means[use], kind="stable")]
     count = int(np.clip(len(order) // FEWEST_BLOCKS, 1, BINS))
-    rows, chosen, bins, flat = [], [], [], 0
-    for number, part in enumerate(_split(order, means[order], count)):
+    rows, chosen, flat = [], [], 0
+    bins: list[NDArray[np.intp]] = []
+    for part in _split(order, means[order], count):
         picked, variance = _flattest(part, slow, fast)
+        flat += int((slow[part] <= FLAT_FACTOR * variance).sum())
+        if not len(picked):  # of blocks this different none tells
+            continue
         rows.append((means[picked].mean(), variance, len(picked)))
         chosen.append(picked)
-        bins.append(np.full(len(picked), number))
-        flat += int((slow[part] <= FLAT_FACTOR * variance).sum())
+        bins.append(np.full(len(picked), len(bins)))
+    if not rows:
+        raise TooFewBlocksError("no block is like another")
     table, kept = np.array(rows, np.float64), np.concatenate(chosen)
     mean, variance, counts = table.T
     return Points(mean, variance, counts, means[kept], energies[kept], np.concatenate(bins), flat / len(use))

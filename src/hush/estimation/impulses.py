@@ -14,10 +14,12 @@ from hush.estimation.artifacts import quantisation
 Floats = NDArray[np.floating[Any]]
 
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+LENDERS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows and columns
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
 FRAME = 0.95  # of a row or column of the border that is of one value
 IMPULSE_STEPS = 4  # between values: impulses are not fainter
+SPIKE = 2.0  # times as common as the values beside it, what is stuck
 FEW_REPAIRED = 1e-4  # share of impulses below which they are not worth a word
 ANYHOW = 0.17  # of impulses, which may be anywhere, what lies in the quieter half of an image; of details hardly any do
 BOTH_SIGNS = 0.1  # share of impulses of either sign, below which those of the other may be points of the picture
@@ -78,10 +80,34 @@ def without_impulses(planes: Sequence[Floats], explained: Callable[[Floats], Flo
     levels, counts = np.unique(np.concatenate(odd), return_counts=True)
     common = levels[counts > 0.1 * hits]
     few = 0 < len(common) <= 2 and counts[counts > 0.1 * hits].sum() > 0.8 * hits
+    few = few and set(common.tolist()) <= set().union(*(_suspicious(np.nan_to_num(plane)) for plane in planes))
     if not few and sum(int(hit[_quiet(one)].sum()) for hit, one in zip(found, repaired, strict=True)) < ANYHOW * hits:
         return Impulses(list(planes))
     one_sign = min(bright, hits - bright) < BOTH_SIGNS * hits
     return Impulses(repaired, fraction, tuple(map(float, common)) if few else (), one_sign and not few)
+
+
+def with_neighbours_values(planes: Sequence[Floats]) -> list[Floats]:
+    """Return planes (Y, X) whose impulses have the value of a neighbour that is none: with noise of its own.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(100, 5, (96, 96)).astype(np.float32)
+    >>> hit = np.random.default_rng(1).random(noise.shape) < 0.1
+    >>> bool(abs(with_neighbours_values([np.where(hit, 0, noise)])[0].std() - 5) < 0.3)
+    True
+    """
+    found = without_impulses(planes)
+    filled = []
+    for plane, repaired in zip(planes, found.planes, strict=True):
+        left = (repaired != plane) & np.isfinite(plane)
+        gone, borrowed = left.copy(), repaired.copy()
+        for shift in LENDERS:
+            taken = left & ~np.roll(gone, shift, (0, 1))
+            borrowed[taken] = np.roll(plane, shift, (0, 1))[taken]
+            left &= ~taken
+        filled.append(borrowed)
+    return filled
 
 
 def _quiet(plane: Floats) -> NDArray[np.bool_]:
@@ -113,15 +139,15 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
     above, below = (_spread(sign * away, bins) for sign in (1, -1))
     size = np.abs(away)
     step = quantisation(values[:: max(1, len(values) // 64)])
+    least = IMPULSE_STEPS * (step or 0.0)
     limit = np.where(away > 0, above[bins], below[bins]) + 1e-6 * float(np.ptp(middle))
     found: NDArray[np.bool_] = np.zeros(plane.shape, bool)
     drawn: NDArray[np.bool_] = np.zeros(plane.shape, bool)
-    ends = _suspicious(values)
-    if not ends:
+    if len(np.unique(values)) < 3:
         return found
-    for end in ends:  # lost and stuck pixels share one value, far from their neighbours
+    for end in _suspicious(values):  # lost and stuck pixels share one value, far from their neighbours
         same = _within_frame(values == end)
-        odd = same & (size > 4 * limit)
+        odd = same & (size > np.maximum(4 * limit, least))
         if same.mean() < FEW_REPAIRED:
             continue
         if not (at_random_places(same) or at_random_places(odd)):  # strokes and grids
@@ -130,14 +156,16 @@ def impulses(plane: Floats, middle: Floats) -> NDArray[np.bool_]:
         if odd.mean() < max(FEW_REPAIRED, (middle == end).mean()):  # neighbourhoods have it too: it is a common value
             continue
         # a pixel is lost wherever it is; where a colour is hardly there it is cut off at zero among small values
-        hit = same & (size > limit)
+        hit = same & (size > np.maximum(limit, least))
         if np.quantile(size[hit], 0.8) > ANYWHERE * np.quantile(np.abs(middle - end), 0.8):
             telling = step is None and odd.sum() > 0.3 * same.sum()
             found |= same if telling else hit
-    suspects = ~found & ~drawn & (size > np.maximum(8 * limit, IMPULSE_STEPS * (step or 0)))
+    suspects = ~found & ~drawn & (size > np.maximum(8 * limit, least))
     if suspects.any():  # any other impulse stands alone: its neighbours agree among themselves
         busy = ndimage.percentile_filter(size, 75, footprint=RING, mode="mirror")
-        found |= suspects & (busy < 0.35 * size)
+        lone = suspects & (busy < 0.35 * size)
+        if at_random_places(lone):  # details of a texture are not
+            found |= lone
     return found
 
 
@@ -152,12 +180,13 @@ def _within_frame(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _suspicious(values: Floats) -> set[float]:
-    """Values at which pixels may be stuck: the ends, zero, and what repeats; of a picture of two values none is."""
+    """Values at which pixels may be stuck: the ends, zero, and what repeats, if more common than those beside it."""
+    near = IMPULSE_STEPS * (quantisation(values[:: max(1, len(values) // 64)]) or 0.0)
     levels, counts = np.unique(values, return_counts=True)
-    if len(levels) < 3:
-        return set()
     often = levels[counts > max(8, 20 * np.median(counts), FEW_REPAIRED * values.size)]
-    return {float(levels[0]), float(levels[-1]), 0.0} | (set(map(float, often)) if len(often) <= 4 else set())
+    ends = {float(levels[0]), float(levels[-1]), 0.0} | (set(map(float, often)) if len(often) <= 4 else set())
+    beside = {end: counts[(np.abs(levels - end) <= near) & (levels != end)] for end in ends}
+    return {end for end in ends if not beside[end].size or counts[levels == end].sum() > SPIKE * beside[end].max()}
 
 
 def _spread(away: Floats, bins: NDArray[np.intp]) -> Floats:

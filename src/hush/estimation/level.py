@@ -8,29 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hush.core.findings import Finding
 from hush.estimation import correlation, flat_blocks
 from hush.estimation.flat_blocks import Floats
 from hush.noise.rician import Rician
 from hush.noise.speckle import Speckle
 
 INVISIBLE = 0.006  # of the extent: one and a half of 255 grey levels, which nobody sees
-# detail has more contrast where it is bright, and passes for weak correlated photon noise. Noise follows
-# its line: in micrographs the slope is more than 6 of its errors, in three of four clean development photographs 2 to 6
-WEAK, RISES, BUSY_FLAT = 2.5, (2.0, 6.0), 0.02  # times INVISIBLE; slope in errors; share that is flat
-TEXTURE, MOST_TEXTURE = 0.0012, 1.3  # the less is flat, the more texture may pass for noise: on development images
 NOT_WHITE = 0.11  # score of correlation beyond which noise is not white: AUC 1.0 at .155 on development images
 RICIAN_ERROR = 0.009  # share of sigma that texture and the choice of bright blocks add or take, in simulated images
-TEXTURED = 0.28  # score beyond which it is texture, unless all frequencies say that it is noise
 STRONGLY_SHARED = 0.25  # score beyond which high frequencies do not tell the level; white noise on texture reaches .26
 # slope, scatter and floor (see _shared) up to which it is noise and not texture that all frequencies hold: where noise
 # was found, where none was, and where none was but there is more of it than even texture spreads evenly. Of 60 clean
 # development images the last two call none noisy, and the first five
 LIKELY, CERTAIN, PLAIN = (1.6, 1.5, 3.0), (1.25, 1.25, 2.15), (1.5, 1.25, 2.15)
 MUCH_NOISE = 0.04  # of the extent
-# level below which noise is not told from the texture around it: of development images with sigma 1 or 2 of 255 those
-# in which correlated noise was found lost up to 14 dB; with 5 most gain
-BUSY = 0.024
 ODD = 0.7  # of the logarithm of variance that a point may be off a curve: texture lifts some without end
 # of a line's residuals: 2 of 100 development images with photons and the offset of a camera give less, and of speckle
 # three in four. Photons are the more common, and taken for speckle lose .2 dB; the other way round .7
@@ -59,8 +50,6 @@ class Level:
         Correlation at (rows, columns) of distance.
     shared : tuple of float
         Along Y and X, as far as it is not texture's.
-    doubt : Finding or None
-        Why it may be wrong; empty where nothing speaks against it.
     """
 
     kind: str
@@ -72,7 +61,6 @@ class Level:
     ends: tuple[float, float]
     white: bool
     lags: dict[tuple[int, int], float]
-    doubt: Finding | None = None
     shared: tuple[float, float] = (0.0, 0.0)
 
 
@@ -88,7 +76,6 @@ def find(
     cut: tuple[float | None, float | None],
     step: float | None,
     extent: float,
-    unit: float = 1.0,
 ) -> Level:
     """Find the level from high frequencies, and again from all where these may hold little of the noise.
 
@@ -104,8 +91,6 @@ def find(
         Between values, where they are rounded.
     extent : float
         Of the image's values.
-    unit : float
-        What one of these units is in those of the image, for what is said.
     """
     kind, a, b, sigma = _kind(points, line, extent, step)
     spectrum = flat_blocks.spectrum(points, line)
@@ -114,57 +99,14 @@ def find(
     a, b, sigma = a * scale, b * scale, sigma * float(np.sqrt(scale))
     scaled = _scaled(points, line, scale)
     ends = np.sqrt(np.maximum(scale * (line.level + np.array([-1, 1]) * line.error_level), 0))
-    ends[0] /= 1 + min(MOST_TEXTURE, TEXTURE / max(points.flat, 1e-9) ** 2)
     both = float(ends[0]), float(ends[1])
     if kind == "rician":  # its level is not that of the line, which dark parts with less noise pull down
         error = rician_error(points)
         both = sigma * (1 - error), sigma * (1 + error)
     first = Level(kind, a, b, sigma, *scaled, both, white, spectrum.lags, shared=spectrum.shared)
-    found: Level | None = first
     if spectrum.score > STRONGLY_SHARED or kind == "none":
-        found = _shared_level(pairs, points, line, cut, step, extent, first)
-    if found is None and (kind == "none" or spectrum.score <= TEXTURED):
-        found = first
-    if found is None:
-        level = float(np.sqrt(max(first.line.level, 0.0)))
-        return _nothing(first, _texture("correlated", unit * level, f"correlated:sigma={unit * level:.3g},length=0.7"))
-    if _busy(found, extent):
-        # texture adds to what is measured: what is said to try is the least noise that is possible
-        if _rises(found):
-            gain = found.a * found.ends[0] ** 2 / found.line.level
-            notation = f"poisson_gaussian:gain={unit * gain:.3g},sigma=0"
-            return _nothing(found, _texture("light", unit * found.ends[0], notation))
-        if found.line.level < (BUSY * extent) ** 2 and found.a < RISES[1] * found.line.error_a:
-            least = unit * found.ends[0]
-            return _nothing(found, _texture("white", least, f"gaussian:sigma={least:.2g}"))
-    # correlated noise may be texture: none, unless some can surely be seen
-    seen = found.white or found.kind == "none" or found.ends[0] >= INVISIBLE * extent
-    return found if seen else _nothing(found)
-
-
-def _busy(found: Level, extent: float) -> bool:
-    """Whether hardly anything is flat, and correlated noise is weak."""
-    weak = INVISIBLE * extent <= found.ends[0] < WEAK * INVISIBLE * extent
-    return weak and found.points.flat < BUSY_FLAT and not found.white
-
-
-def _rises(found: Level) -> bool:
-    """Whether it rises with brightness as detail does: more or less."""
-    return RISES[0] * found.line.error_a < found.a < RISES[1] * found.line.error_a
-
-
-def _texture(kind: str, level: float, notation: str) -> Finding:
-    """Say what was taken for texture, and what to give if it is noise; level and notation in image units."""
-    which = {"correlated": " that is spatially correlated", "light": " of light", "white": ""}[kind]
-    sentence = (
-        f"what could be noise of {level:.3g}{which} is taken for texture: if it is noise, give --noise {notation}"
-    )
-    return Finding(f"texture-{kind}", sentence, level)
-
-
-def _nothing(found: Level, doubt: Finding | None = None) -> Level:
-    """The same, taken for no noise."""
-    return dataclasses.replace(found, kind="none", a=0.0, b=0.0, sigma=0.0, ends=(0.0, found.ends[1]), doubt=doubt)
+        return _shared_level(pairs, points, line, cut, step, extent, first) or first
+    return first
 
 
 def _shared_level(

@@ -225,6 +225,8 @@ def _gain(
         above = [np.where(where, np.nan, plane) for where, plane in zip(full, above, strict=True)]
         around = [np.where(where, 0, plane) for where, plane in zip(full, around, strict=True)]
     top = max(float(each.max()) for each in around)
+    if top <= 0:  # where there is light, all is saturated
+        return None
     sums = np.zeros((2, 3, OCTAVES))  # distance; squares, values and their number; octaves below the brightest
     for plane, bright in zip(above, around, strict=True):
         octave = np.minimum(np.log2(top / bright.clip(top / 2**OCTAVES)), OCTAVES - 0.5).astype(int)

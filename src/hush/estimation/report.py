@@ -249,9 +249,9 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     stripes = {axis: value for channel in channels for axis, value in channel.stripes.items()} | one.stripes
     if one.kind == "none" and one.impulses_removed < MANY and not stripes:
         doubts = dict.fromkeys(str(channel.doubt) for channel in channels if channel.doubt)
-        return "; ".join(["No noise to speak of was found", *doubts]) + "."
+        return "; ".join([_none(channels), *doubts]) + "."
     if one.kind == "none":
-        text = "No noise to speak of was found"
+        text = _none(channels)
     elif one.gain > 0 and one.kind != "speckle":
         shift = f" less {one.offset:.4g}" if one.offset else ""
         read = f", and {one.sigma:.4g} of read noise" if one.sigma else ""
@@ -271,6 +271,12 @@ def verdict(channels: Sequence[ChannelNoise]) -> str:
     extras += [str(one.doubt or "")]
     several = f" (the noisiest of {len(channels)} channels)" if len(channels) > 1 else ""
     return "; ".join([text + several, *filter(None, extras)]) + "."
+
+
+def _none(channels: Sequence[ChannelNoise]) -> str:
+    """Say that no noise was found, and how much there may be."""
+    most = max(channel.interval.get("level", (0.0, 0.0))[1] for channel in channels)
+    return "No noise to speak of was found" + (f": {most:.2g} at most" if most > 0 else "")
 
 
 def recommend(channels: Sequence[ChannelNoise]) -> dict[str, Any]:

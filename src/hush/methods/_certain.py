@@ -1,4 +1,4 @@
-"""The certain part of what seems noise: as much is removed as cannot harm at the lowest level that is likely."""
+"""The certain part of what seems noise, and the bound of what stays."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from hush.core.image import Array, Image
+from hush.estimation.correlation import like
 from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.methods._base import Result
-from hush.quality.estimate import Domain
+from hush.quality import risk
+from hush.quality.estimate import Denoise, Domain, middle
 from hush.vst.stabilizer import Stabilizer
 
-MOST_SQUARE = 25.0  # of a residual in units of the noise's variance: what is further off is kept anyway
+SURE = 0.85  # of the level: where the lowest is above, it is not worth a look at how much of the noise passes
 
 
-def certain_shares(noisy: Image, clean: Image, report: NoiseReport) -> list[float]:
+def certain_shares(noisy: Image, clean: Image, report: NoiseReport, denoise: Denoise) -> list[float]:
     """Return for each channel the share of what was removed that is surely noise: 1 where the level is sure enough.
 
     Of noise of variance v, a share t of the residual y - f is removed at a change of the squared error of
-    ``t^2 m - 2 t v (1 - d)`` per pixel (Stein), where m is the mean of (y - f)^2 and d, small, the mean of f's
-    derivative. It is below zero for every v down to l, the lowest that is likely, if ``t < 2 l (1 - d) / m``.
+    ``t^2 m - 2 t v (1 - d)`` per pixel (Stein), where m is the mean of (y - f)^2 and d the mean of f's derivative. It
+    is below zero for every v down to l, the lowest that is likely, if ``t < 2 l (1 - d) / m``.
 
     Parameters
     ----------
@@ -28,24 +30,48 @@ def certain_shares(noisy: Image, clean: Image, report: NoiseReport) -> list[floa
         Best a window of both, see `hush.quality.estimate.middle`.
     report : NoiseReport
         With an interval for the level.
+    denoise : callable
+        What made the one of the other.
     """
-    samples = noisy.samples()
-    shares = [1.0] * noisy.channels
+    samples, shares = noisy.samples(), [1.0] * noisy.channels
     if all(_lowest(one) is None for one in report.channels):
         return shares
     domain = Domain(noisy, report)
-    before = domain.stack(noisy.data, lambda way, plane: way.forward(way.repair(plane)))
+    before = domain.stack(noisy.data, Stabilizer.forward)
     after = domain.stack(clean.data, Stabilizer.forward_mean)
+    hit = domain.stack(noisy.data, impulses_of)
     with np.errstate(invalid="ignore"):  # infinite values stay
-        removed = np.square((before - after) / np.maximum(domain.deviation(after), 1e-30))
-    for (plane, sample, way), squares in zip(domain.places, removed, strict=True):
+        removed = np.square(before - after)
+    power = np.square(domain.deviation(after))
+    passing: Array | None = None
+    for number, ((plane, sample, way), squares) in enumerate(zip(domain.places, removed, strict=True)):
         low = _lowest(report.channels[plane.channel * samples + sample])
-        known = squares[np.isfinite(squares)]
-        if low is None or not known.size or not way.sigma > 0:
+        known = np.isfinite(squares) & ~hit[number]
+        if low is None or not known.any() or not way.sigma > 0:
             continue
-        share = 2 * low**2 / max(float(np.minimum(known, MOST_SQUARE).mean()), 1e-9)
+        share = 2 * low**2 * float(power[number][known].sum()) / max(float(squares[known].sum()), 1e-30)
+        if low < SURE:
+            passing = _passing(middle(noisy), report, denoise) if passing is None else passing
+            share *= 1 - float(passing[number])
         shares[plane.channel] = min(shares[plane.channel], share)
     return shares
+
+
+def impulses_of(way: Stabilizer, plane: Array) -> Array:
+    """Where pixels of a plane were taken for impulses, of which nothing is to stay."""
+    return np.zeros(plane.shape, bool) if way.noise.impulses_stay else way.repair(plane) != plane
+
+
+def _passing(window: Image, report: NoiseReport, denoise: Denoise) -> Array:
+    """The share of a little noise that passes, for every plane of a window: a Monte-Carlo divergence."""
+    domain = Domain(window, report)
+    noisy = domain.stack(window.data, lambda way, plane: way.forward(way.repair(plane)))  # a moved impulse is none
+    if np.isnan(noisy).any():
+        return np.zeros(len(noisy))
+    probe = like(noisy.shape, domain.lags, 0).astype(np.float32)
+    found = risk.stein(domain.through(denoise), noisy, domain.deviation(noisy), probe=probe)
+    passed: Array = found.passed.mean((1, 2)) / np.maximum(2 * found.power.mean((1, 2)), 1e-30)
+    return np.clip(passed, 0, 1)
 
 
 def _lowest(noise: ChannelNoise) -> float | None:
@@ -62,14 +88,32 @@ def keep_the_rest(noisy: Image, result: Result, shares: Sequence[float], report:
         share = shares[plane.channel]
         if share >= 1:
             continue
+        noises = report.channels[plane.channel * samples : (plane.channel + 1) * samples]
         before, after = plane.view(noisy.data), plane.view(result.image.data)
+        hit = np.stack(
+            [
+                impulses_of(Stabilizer(noise), np.asarray(one, np.float32))
+                for noise, one in zip(noises, before, strict=True)
+            ]
+        )
         with np.errstate(invalid="ignore"):
             mixed = before + share * (np.asarray(after, np.float64) - before)
         if result.std is not None:
-            noises = report.channels[plane.channel * samples : (plane.channel + 1) * samples]
             spread = plane.view(result.std.data)
-            spread[...] = np.hypot(share * spread, (1 - share) * _deviation(np.asarray(after, np.float64), noises))
-        after[...] = np.where(np.isfinite(mixed), mixed, before)
+            wider = np.hypot(share * spread, (1 - share) * _deviation(np.asarray(after, np.float64), noises))
+            spread[...] = np.where(hit, spread, wider)
+        after[...] = np.where(hit, after, np.where(np.isfinite(mixed), mixed, before))
+
+
+def fill_with_bound(noisy: Image, std: Image, report: NoiseReport) -> None:
+    """Write into a standard deviation the most noise that may be in an image that was left as it is."""
+    samples = noisy.samples()
+    for plane in noisy.planes(2):
+        noises = report.channels[plane.channel * samples : (plane.channel + 1) * samples]
+        spread = plane.view(std.data)
+        for one, noise in zip(spread, noises, strict=False):
+            rounded = (noise.quantisation or 0.0) / 12**0.5
+            one[...] = max(noise.interval.get("level", (0.0, 0.0))[1], noise.level, rounded)
 
 
 def _deviation(clean: Array, noises: Sequence[ChannelNoise]) -> Array:

@@ -166,7 +166,8 @@ class Filter(PreparedInput):
         value = self.values_[number]
 
         def function(piece: Array) -> Array | tuple[Array, ...]:
-            ready, sigma = self.stabilised(np.asarray(piece, np.float32), ways)
+            piece = np.asarray(piece, np.float32)  # differences of whole numbers without a sign would come round
+            ready, sigma = self.stabilised(piece, ways)
             smooth = self.filter_prepared(ready, sigma, value, prepared)
             clean = np.stack([way.inverse(plane) for way, plane in zip(ways, smooth, strict=True)])
             clean = np.where(self._signal(piece, ready, smooth, sigma, ways), piece, clean)

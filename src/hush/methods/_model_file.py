@@ -89,7 +89,11 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
         When the file is missing, damaged, no model of hush, or of a newer format.
     """
     path = Path(path)
-    note, tensors = _read(path)
+    note, tensors = read(path)
+    if note.get("method") == "noisebreaker":
+        raise ModelFileError(
+            f"{path.name} holds a noise for noisebreaker: hush denoise --method noisebreaker --set model={path.name}"
+        )
     wrong = sorted(set(settings) - set(RUN_SETTINGS))
     if wrong:
         raise SettingError(f"a trained model's {wrong[0]} cannot be changed; possible: {', '.join(RUN_SETTINGS)}")
@@ -118,8 +122,14 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
     return model
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The note and the tensors of a model file."""
+def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return the note and the tensors of a model file.
+
+    Raises
+    ------
+    HushError
+        When the file is missing, damaged, no model of hush, or of a newer format.
+    """
     if not path.is_file():
         raise ModelFileError(f"{path.name} is not there" if not path.exists() else f"{path.name} is not a file")
     try:

@@ -14,14 +14,14 @@ from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.missing import fill
 from hush.core.units import Units
-from hush.estimation.analyze import analyze, without_dark
-from hush.estimation.learned import Estimator
+from hush.estimation.analyze import without_dark
 from hush.estimation.report import NoiseReport
 from hush.estimation.stripes import destriped
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
 from hush.methods._counts import of_squares, side_of_squares, spread_out, summed, whole_numbers
 from hush.methods._set_aside import put_back, set_aside, with_contrast
 from hush.noise import parse
+from hush.pretrained.analyze import analyze
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,11 +63,6 @@ class NoiseAware(Denoiser):
         self._report = report
         return self
 
-    @property
-    def estimator(self) -> Estimator | None:
-        """What has learned to tell the level, for a method that asks it."""
-        return None
-
     def cleared(self, image: Image) -> Image:
         """Return an image as its noise is measured: see `hush.methods._set_aside`; without the pattern of the dark."""
         return self._undarkened(set_aside(image)[0])
@@ -94,7 +89,6 @@ class NoiseAware(Denoiser):
             offset=self.offset,
             read_noise=self.read_noise,
             hot_pixels=self.hot_pixels,
-            estimator=self.estimator,
         )
 
 

@@ -14,7 +14,6 @@ from hush.core.errors import HushError, WeightsError
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image
 from hush.estimation.camera_pipeline import eight_bits, everywhere, of_a_camera
-from hush.estimation.learned import Estimator
 from hush.estimation.report import MANY
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
@@ -31,11 +30,11 @@ from hush.methods._base import (
     warn,
 )
 from hush.methods._budget import BUDGET, LEARNING, Clock
-from hush.methods._certain import certain_shares, keep_the_rest
+from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._noise_aware import PreparedInput
-from hush.pretrained import level, weights
-from hush.quality.diagnostics import LESS_FOUND, diagnose, texture
+from hush.pretrained import weights
+from hush.quality.diagnostics import diagnose
 from hush.quality.estimate import WINDOW, judge, middle
 
 LOOK = 1024  # side of the window in which a result is looked at
@@ -72,9 +71,6 @@ class Auto(PreparedInput):
         Side of a tile.
     tta : bool
         Test-time augmentation by all eight turns and flips also with little time for a large image.
-    level : {"blocks", "learned"}
-        Where the level of the noise comes from: from flat blocks alone, or with a learned interval as well. Then no
-        more is removed than what is surely noise: for text, line art, charts, textures, where few blocks are flat.
 
     Notes
     -----
@@ -109,7 +105,6 @@ class Auto(PreparedInput):
     precision: Literal["bfloat16", "float32"] | None = None
     tile: int | None = None
     tta: bool = False
-    level: Literal["blocks", "learned"] = "blocks"
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -122,11 +117,6 @@ class Auto(PreparedInput):
         """Whether there is a method for the image that gives a per-pixel standard deviation; before `fit`: may be."""
         models = [getattr(self, name, None) for name in ("chosen_", "usual_")]
         return models[0] is None or any(model is not None and model.uncertain for model in models)
-
-    @property
-    def estimator(self) -> Estimator | None:
-        """The shipped one, where it is asked for."""
-        return level.estimate if self.level == "learned" else None
 
     # Choosing ------------------------------------------------------------------------------------
 
@@ -193,10 +183,6 @@ class Auto(PreparedInput):
     def _choose(self, images: Sequence[Image]) -> Denoiser | None:
         """The default, or what is surely better; None where there is nothing to remove."""
         name, settings, usual = self._usual(images)
-        if like := texture(self.report_, usual.self_consistent):
-            self.verdict_, self.reason_ = "No noise to speak of: spatially correlated texture.", like
-            self._decide(Decision("texture", like.figure or 0.0, LESS_FOUND, True))
-            return None
         self.usual_, self.usual_reason_ = usual, self.reason_
         odd = self._odd(usual)
         window = middle(images[0])
@@ -364,6 +350,8 @@ class Auto(PreparedInput):
         model, reason = self._model_for(std)
         if model is None:
             result = untouched(self, image, out, std)
+            if result.std is not None:
+                fill_with_bound(image, result.std, self.report_)
         else:
             result = model.run(image, out, done, std, strength)
             self._checked(model, image, result, strength)
@@ -383,7 +371,8 @@ class Auto(PreparedInput):
         self.share_ = 1.0
         if model.blind:
             return
-        shares = certain_shares(middle(image, LOOK), middle(result.image, LOOK), self.report_)
+        before, after = middle(image, LOOK), middle(result.image, LOOK)
+        shares = certain_shares(before, after, self.report_, model.denoise)
         self.share_ = min(1.0, *shares)
         if self.share_ < 1:
             keep_the_rest(image, result, shares, self.report_)

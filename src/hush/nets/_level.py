@@ -12,6 +12,7 @@ GAINS = (8.0, 64.0, 512.0)  # of what is high in frequency, so that noise of 1 a
 ENDS = (0.005, 0.995)  # quantiles of the values, between which is the range
 SAMPLE = 20_000  # values of which they are taken
 EPSILON = 1e-6
+LEAST_SPREAD = 0.05  # of a fact
 USUAL_LEVEL = -5.0  # logarithm of a usual level in units of the range
 
 
@@ -72,10 +73,66 @@ class LevelNet(nn.Module):
         of_squares = (share * middle.flatten(1)).sum(1, keepdim=True)
         error = (share * width.flatten(1)).sum(1, keepdim=True)
         told = self.head(torch.cat([(share[:, None] * seen.flatten(2)).sum(2), every, of_squares, error], 1))
-        away = F.softplus(told[:, [0, 1, 3, 4]])  # so that quantiles are in order
-        centre = of_squares + told[:, 2:3]
-        below, above = centre - away[:, 1:2], centre + away[:, 2:3]
-        return torch.cat([below - away[:, :1], below, centre, above, above + away[:, 3:]], 1), middle, width
+        return in_order(of_squares + told[:, 2:3], told[:, [0, 1, 3, 4]]), middle, width
+
+
+class Agreement(nn.Module):
+    """Quantiles of the level from those that `LevelNet` sees and from what flat blocks measured.
+
+    Several small networks that began differently: where they disagree, the interval is wider.
+
+    Parameters
+    ----------
+    facts : int
+        Numbers that say what the blocks found; the first is the logarithm of their level.
+
+    Examples
+    --------
+    >>> seen = torch.tensor([[-4.0, -3.5, -3.0, -2.5, -2.0]])
+    >>> tuple(Agreement(3)(seen, torch.zeros(1, 3)).shape)
+    (1, 5)
+    """
+
+    def __init__(self, facts: int, units: int = 64, members: int = 6) -> None:
+        super().__init__()
+        self.register_buffer("usual", torch.zeros(facts))
+        self.register_buffer("spread", torch.ones(facts))
+        self.members = nn.ModuleList(_member(len(QUANTILES) + 1 + facts, units) for _ in range(members))
+
+    def accustom(self, facts: Tensor) -> None:
+        """Take the mean and the spread of facts (N, facts) for the usual ones."""
+        self.get_buffer("usual").copy_(facts.mean(0))
+        self.get_buffer("spread").copy_(facts.std(0).clamp_min(LEAST_SPREAD))
+
+    def each(self, seen: Tensor, facts: Tensor) -> Tensor:
+        """Return what each member says, (members, B, 5)."""
+        middle, blocks = seen[:, 2:3], facts[:, :1]
+        known = (facts - self.get_buffer("usual")) / self.get_buffer("spread")
+        given = torch.cat([seen - USUAL_LEVEL, blocks - middle, known], 1)
+        said = []
+        for member in self.members:
+            told = member(given)
+            centre = middle + torch.sigmoid(told[:, :1]) * (blocks - middle) + told[:, 1:2]
+            said.append(in_order(centre, told[:, 2:]))
+        return torch.stack(said)
+
+    def forward(self, seen: Tensor, facts: Tensor) -> Tensor:
+        """Return (B, 5) from what is seen, (B, 5), and the facts (B, facts): the mean, and wider where they differ."""
+        said = self.each(seen, facts)
+        apart = said[:, :, 2:3].std(0) if len(said) > 1 else torch.zeros_like(said[0, :, 2:3])
+        return said.mean(0) + apart * torch.tensor([-1.0, 0.0, 0.0, 0.0, 1.0])
+
+
+def _member(inputs: int, units: int) -> nn.Module:
+    layers = [nn.Linear(inputs, units), nn.LeakyReLU(0.1), nn.Linear(units, units), nn.LeakyReLU(0.1)]
+    return nn.Sequential(*layers, nn.Linear(units, 2 + len(QUANTILES) - 1))
+
+
+def in_order(centre: Tensor, away: Tensor) -> Tensor:
+    """Return five rising quantiles (B, 5): the middle one (B, 1), and steps (B, 4) of any sign away from it."""
+    steps = F.softplus(away)
+    below, above = centre - steps[:, 1:2], centre + steps[:, 2:3]
+    return torch.cat([below - steps[:, :1], below, centre, above, above + steps[:, 3:]], 1)
 
 
 def _convolution(into: int, out: int, stride: int) -> nn.Module:

@@ -19,22 +19,30 @@ from hush.core.errors import WeightsError
 from hush.core.image import Array
 from hush.core.missing import fill
 from hush.datasets.recipes import cut
-from hush.nets._level import GRID, QUANTILES, LevelNet, inputs
+from hush.estimation.band_energies import BAND_FACTS
+from hush.estimation.learned import Evidence
+from hush.nets._level import GRID, QUANTILES, Agreement, LevelNet, inputs
 
 PATH = Path(__file__).parent / "analysis" / "level.safetensors"
 LEVEL_KEY = "hush-level"
 LEVEL_WINDOW, LEAST_WINDOW = 384, 48  # sides of the middle of a plane that is looked at; smaller ones tell too little
 LEVEL_PLANES = 4  # that are looked at
+NETWORKS = ("seen.", "agreement.")
+BLOCK_FACTS = 18  # numbers that say what blocks found
+FACTS = BLOCK_FACTS + BAND_FACTS
+LOGARITHMS = (-9.0, 1.0)  # of a level in units of the range
 MOST_MISSING = 0.01  # share of the pixels that may be filled in
 
 
-def estimate(planes: Sequence[Array]) -> NDArray[np.float64] | None:
+def estimate(planes: Sequence[Array], blocks: Evidence) -> NDArray[np.float64] | None:
     """Return quantiles (`hush.nets._level.QUANTILES`) of the noise's level, the root of its mean variance.
 
     Parameters
     ----------
     planes : sequence of array, shape (Y, X)
         Of one channel, in units near one; NaN where a pixel is missing. Of several the median is taken.
+    blocks : Evidence
+        What flat blocks say of them.
 
     Returns
     -------
@@ -48,27 +56,55 @@ def estimate(planes: Sequence[Array]) -> NDArray[np.float64] | None:
 
     Examples
     --------
+    >>> from hush.estimation.report import ChannelNoise
     >>> noisy = np.random.default_rng(0).normal(100, 20, (128, 128)).astype(np.float32)
-    >>> low, *_, high = estimate([noisy])
+    >>> found = ChannelNoise("gaussian", 0.0, 0.0, 20.0, 0.0, 400.0, {"level": (19.0, 21.0)}, flat=1.0)
+    >>> low, *_, high = estimate([noisy], Evidence.of(found, [noisy]))
     >>> bool(low < 20 < high)
     True
     """
     told = []
     for plane in planes[:LEVEL_PLANES]:
-        window = np.asarray(cut(plane, LEVEL_WINDOW), np.float32)
-        window = window[tuple(slice(size // GRID * GRID) for size in window.shape)]
-        if min(window.shape) < LEAST_WINDOW or np.isnan(window).mean() > MOST_MISSING:  # what is filled in has no noise
+        window = window_of(plane)
+        if window is None:
             continue
         with torch.inference_mode():
-            shown, span = inputs(torch.from_numpy(np.ascontiguousarray(fill(window[None])[0]))[None])
-            whole, _, _ = load()(shown)
+            seen, agreement = load()
+            shown, span = inputs(torch.from_numpy(window[None, None]))
+            facts = torch.from_numpy(facts_of(blocks, float(span[0]), window.size))
+            whole = agreement(seen(shown)[0], facts[None])
         told.append(np.exp(whole[0].double().numpy()) * float(span[0]))
     return np.median(told, 0) if told else None
 
 
+def window_of(plane: Array) -> NDArray[np.float32] | None:
+    """Return the middle of a plane that is looked at, or None where it is too small or lacks too many pixels."""
+    window = np.asarray(cut(plane, LEVEL_WINDOW), np.float32)
+    window = window[tuple(slice(size // GRID * GRID) for size in window.shape)]
+    if min(window.shape) < LEAST_WINDOW or np.isnan(window).mean() > MOST_MISSING:  # what is filled in has no noise
+        return None
+    return np.ascontiguousarray(fill(window[None])[0][0], np.float32)
+
+
+def facts_of(blocks: Evidence, span: float, pixels: int) -> NDArray[np.float32]:
+    """Return what blocks say, in units of the range, as FACTS numbers near one."""
+    noise = blocks.noise
+    low, high = (max(end, 1e-30) / max(noise.level, 1e-30) for end in noise.interval.get("level", (0.0, 0.0)))
+    kinds = [float(noise.kind in names) for names in (("none",), ("poisson", "poisson_gaussian"), ("speckle",))]
+    lags = [float(noise.lags.get(name, 0.0)) for name in ("0,1", "1,0", "1,1", "0,2", "2,0")]
+    step = (noise.quantisation or 0.0) / span
+    facts = [
+        float(np.clip(np.log(max(blocks.level / span, 1e-30)), *LOGARITHMS)),
+        *np.clip(np.log([low, high]), -3, 3), np.log10(noise.flat + 1e-3) + 1.5, *kinds, *np.clip(lags, -1, 1),
+        float(noise.white), float(noise.clipped_low is not None), float(noise.clipped_high is not None),
+        min(100 * step, 5.0), np.log2(pixels / 128**2) / 2, min(10 * noise.impulse_fraction, 3.0),
+    ]  # fmt: skip
+    return np.concatenate([np.asarray(facts, np.float32), blocks.bands])
+
+
 @lru_cache(maxsize=1)
-def load(path: Path = PATH) -> LevelNet:
-    """Return the network with its weights.
+def load(path: Path = PATH) -> tuple[LevelNet, Agreement]:
+    """Return the networks with their weights.
 
     Raises
     ------
@@ -78,17 +114,23 @@ def load(path: Path = PATH) -> LevelNet:
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        net = LevelNet()
-        net.load_state_dict(tensors)
+        nets = LevelNet(), Agreement(FACTS)
+        for name, net in zip(NETWORKS, nets, strict=True):
+            net.load_state_dict({key.removeprefix(name): tensors[key] for key in tensors if key.startswith(name)})
+            net.eval().requires_grad_(False)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0]
         raise WeightsError(f"the weights {path.name} are missing, damaged or not hush's: {why}") from None
-    return net.eval().requires_grad_(False)
+    return nets
 
 
-def write(path: Path, net: LevelNet, note: dict[str, Any]) -> None:
+def write(path: Path, seen: LevelNet, agreement: Agreement, note: dict[str, Any]) -> None:
     """Write weights in half precision and, beside them, their card."""
-    halves = {key: value.detach().half().contiguous() for key, value in net.state_dict().items()}
+    halves = {
+        name + key: value.detach().half().contiguous()
+        for name, net in zip(NETWORKS, (seen, agreement), strict=True)
+        for key, value in net.state_dict().items()
+    }
     files.write_bytes(path, save(halves, {LEVEL_KEY: json.dumps(note, sort_keys=True)}))
     files.write_text(path.with_suffix(".md"), card(path.stem, note))
 
@@ -96,21 +138,26 @@ def write(path: Path, net: LevelNet, note: dict[str, Any]) -> None:
 def card(name: str, note: dict[str, Any]) -> str:
     """Return the card of the weights for people."""
     scores = dict(note["scores"])
-    below = ", ".join(f"{share:.1%} below that of {q:.0%}" for q, share in zip(QUANTILES, scores["below"], strict=True))
+    every, visible = (
+        ", ".join(f"{share:.1%} below that of {q:.0%}" for q, share in zip(QUANTILES, scores[which], strict=True))
+        for which in ("below", "below_visible")
+    )
+    numbers = [sum(value.numel() for value in net.state_dict().values()) for net in (LevelNet(), Agreement(FACTS))]
     return f"""# {name}
 
-Quantiles of the level of the noise of one plane: `hush.analyze(image, estimator=hush.pretrained.level.estimate)`.
+Quantiles of the level of the noise of one plane, for `hush.analyze`.
 
-- **Network**: `hush.nets._level`, {sum(value.numel() for value in LevelNet().state_dict().values()):,} parameters,
-  stored in half precision.
+- **Networks**: `hush.nets._level`, stored in half precision: one that sees the plane ({numbers[0]:,} parameters), and
+  one that brings it and flat blocks to one answer ({numbers[1]:,}).
 - **Images**: BSDS500_train but for its last 20 and Train400 but for its last 40 (Berkeley, for research and
   education), the hard kinds for development (`hush.datasets.hard.DEVELOPMENT`, made by rule and of the photographs
   that scikit-image ships), simulated cells. No image of a table.
 - **Noise**: none, Gaussian, photons with read noise, speckle, uniform; white or spatially correlated; rounded and
   clipped (`hush.pretrained.level_data`).
-- **Training**: {note["steps"]:,} steps of {note["batch"]} images, seed {note["seed"]}, {note["seconds"]:,} s on
-  {note["device"]}: `{note["command"]}`.
-- **Scores** on development scenes ({below}): median error of the logarithm {scores["median_error"]}, of nine in ten
-  below {scores["error_of_9_in_10"]}, 90 % interval {scores["width_90"]} wide; of clean ones
+- **Training**: {note["steps"]:,} steps of {note["batch"]} images and {note["examples"]:,} images of which blocks were
+  asked, seed {note["seed"]}, {note["seconds"]:,} s on {note["device"]}: `{note["command"]}`.
+- **Scores** on development scenes. True levels: {every}.
+  Of noise above a grey level: {visible}; median error of the logarithm {scores["median_error"]}, of nine in ten below
+  {scores["error_of_9_in_10"]}, 90 % interval {scores["width_90"]} wide. Of clean images
   {scores["clean_said_noisy"]:.1%} are surely said to have more than half a grey level.
 """

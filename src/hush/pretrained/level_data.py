@@ -15,24 +15,34 @@ from hush.core.color import grey
 from hush.core.errors import HushError
 from hush.datasets.hard_scenes import KINDS
 from hush.datasets.synthetic import epithelium, fluorescence
+from hush.noise.emccd import EMCCD
+from hush.noise.poisson_gaussian import PoissonGaussian
 
 Floats = NDArray[np.float32]
 
 SCENE_SIDE = 128  # of the scenes
 OF_A_PHOTOGRAPH, OF_A_KIND, OF_CELLS = 6, 300, 60  # scenes
 SHRINK = (1.0, 2.2)  # of photographs, so that their own noise is gone
-PHOTOGRAPH_FILES = (("BSDS500_train/*.jpg", 20), ("Train400/*.png", 40))  # and how many of the last are for development
+# of which so many of the first repeat others, and so many of the last are for development
+PHOTOGRAPH_FILES = (("BSDS500_train/*.jpg", 0, 20), ("Train400/*.png", 200, 40))
 CLEAN = 0.22  # share of images without noise
 LEVELS = (0.4, 70.0)  # grey levels of 255
-PHOTONS, READ = (8.0, 5000.0), (0.3, 20.0)
+PHOTONS, READ = (2.0, 5000.0), (0.3, 20.0)
+AMPLIFIED, EXCESS = 0.3, (1.15, 2.5)  # share of photons that are amplified by chance, and how much more noise
 SPECKLES = (0.02, 0.4)
 EVEN_LEVEL, LIGHT = 0.55, 0.35  # shares of the noisy ones: of one level, of photons; the others are speckle
-SHARED, SHARED_LENGTHS = 0.2, (0.4, 1.1)  # share with spatially correlated noise, and its length
+# share with spatially correlated noise, its length; of these the share that is so along one axis only
+SHARED, SHARED_LENGTHS, ALONG = 0.25, (0.4, 2.0), 0.4
+DARK, MOST_DARK = 0.3, 0.6  # share of clipped images of which much is cut off in the dark, and how much
 ROUNDED, CLIPPED, EVEN = 0.5, 0.25, 0.08  # shares that are rounded, clipped, and of uniform noise
 
 
-def scenes(folder: Path, kinds: Sequence[str], seed: int, development: bool = False) -> list[Floats]:
-    """Return clean scenes (SCENE_SIDE, SCENE_SIDE): photographs, the hard kinds that are named, and simulated cells.
+def scenes(
+    folder: Path, kinds: Sequence[str], seed: int, development: bool = False, side: int = SCENE_SIDE, share: float = 1.0
+) -> list[Floats]:
+    """Return clean scenes (side, side): photographs, the hard kinds that are named, and simulated cells.
+
+    `share` of as many as for training the network.
 
     Raises
     ------
@@ -40,21 +50,22 @@ def scenes(folder: Path, kinds: Sequence[str], seed: int, development: bool = Fa
         When there are no photographs.
     """
     rng = np.random.default_rng(seed)
-    made = [piece for photograph in _photographs(folder, development) for piece in _pieces(photograph, rng)]
+    pieces = max(1, round(share * OF_A_PHOTOGRAPH))
+    made = [piece for one in _photographs(folder, development) for piece in _pieces(one, rng, side, pieces)]
     first = 10**6 * (1 + development)
     for kind in kinds:
-        for number in range(OF_A_KIND // (25 if development else 1)):
-            made.append(KINDS[kind](SCENE_SIDE, np.random.default_rng(first + number)).astype(np.float32))
-    for number in range(OF_CELLS // (10 if development else 1)):
+        for number in range(int(share * OF_A_KIND) // (25 if development else 1)):
+            made.append(KINDS[kind](side, np.random.default_rng(first + number)).astype(np.float32))
+    for number in range(int(share * OF_CELLS) // (10 if development else 1)):
         for cells in (epithelium(256, first + number), fluorescence(seed=first + number)):
-            made += [_piece(np.asarray(cells, np.float32), rng) for _ in range(2)]
+            made += [_piece(np.asarray(cells, np.float32), rng, side) for _ in range(2)]
     return made
 
 
 def _photographs(folder: Path, development: bool) -> list[Floats]:
     found = []
-    for pattern, last in PHOTOGRAPH_FILES:
-        files = sorted(folder.glob(pattern))
+    for pattern, first, last in PHOTOGRAPH_FILES:
+        files = sorted(folder.glob(pattern))[first:]
         if len(files) <= last:
             raise HushError(f"no photographs in {folder.name}/{pattern}: say where with --data DIR")
         for file in files[-last:] if development else files[:-last]:
@@ -63,18 +74,18 @@ def _photographs(folder: Path, development: bool) -> list[Floats]:
     return found
 
 
-def _pieces(photograph: Floats, rng: np.random.Generator) -> list[Floats]:
+def _pieces(photograph: Floats, rng: np.random.Generator, side: int, number: int) -> list[Floats]:
     made = []
-    for _ in range(OF_A_PHOTOGRAPH):
-        factor = min(rng.uniform(*SHRINK), min(photograph.shape) / SCENE_SIDE)
+    for _ in range(number):
+        factor = min(rng.uniform(*SHRINK), min(photograph.shape) / side)
         small = ndimage.gaussian_filter(photograph, max(0.0, (factor - 1) / 2))
         small = ndimage.zoom(small, 1 / factor, order=1)
-        if min(small.shape) >= SCENE_SIDE:
-            made.append(_piece(small, rng))
+        if min(small.shape) >= side:
+            made.append(_piece(small, rng, side))
     return made
 
 
-def _piece(image: Floats, rng: np.random.Generator, side: int = SCENE_SIDE) -> Floats:
+def _piece(image: Floats, rng: np.random.Generator, side: int) -> Floats:
     top, left = (int(rng.integers(0, size - side + 1)) for size in image.shape)
     return np.ascontiguousarray(image[top : top + side, left : left + side])
 
@@ -85,13 +96,14 @@ def draw(pool: Sequence[Floats], side: int, rng: np.random.Generator) -> tuple[F
     span = max(float(np.ptp(scene)), 1e-3)
     variance = np.zeros_like(scene)
     if rng.random() >= CLEAN:
-        variance = _variance(scene, span, rng).astype(np.float32)
-        scene = (scene + np.sqrt(variance) * _unit_noise(scene.shape, rng)).astype(np.float32)
+        noise, variance = _noise(scene, span, rng)
+        scene = (scene + noise).astype(np.float32)
     if rng.random() < ROUNDED:
         step = span / 255 * _log_uniform((0.25, 2.0), rng)
         scene = (np.round(scene / step) * step).astype(np.float32)
     if rng.random() < CLIPPED:
-        low, high = np.quantile(scene, [rng.uniform(0, 0.1), 1 - rng.uniform(0, 0.1)])
+        dark = rng.uniform(0, MOST_DARK if rng.random() < DARK else 0.1)
+        low, high = np.quantile(scene, [dark, 1 - rng.uniform(0, 0.1)])
         scene = scene.clip(low, high) if high > low else scene
     return scene.astype(np.float32), variance
 
@@ -114,23 +126,39 @@ def _changed(scene: Floats, pool: Sequence[Floats], rng: np.random.Generator) ->
     return np.ascontiguousarray(scene * (rng.uniform(0.1, 1) if rng.random() < 0.3 else 1), np.float32)
 
 
-def _variance(scene: Floats, span: float, rng: np.random.Generator) -> Any:
-    """The variance of noise of one level, of photons with read noise, or of speckle."""
-    kind, dark = rng.random(), scene - scene.min()
+def _noise(scene: Floats, span: float, rng: np.random.Generator) -> tuple[Any, Floats]:
+    """Noise of one level, of photons with read noise, or speckle, some of it spatially correlated; and its variance."""
+    kind, dark = rng.random(), np.asarray(scene - scene.min(), np.float64)
+    shared = rng.random() < SHARED
     if kind < EVEN_LEVEL:
-        return np.full_like(scene, (span / 255 * _log_uniform(LEVELS, rng)) ** 2)
-    if kind < EVEN_LEVEL + LIGHT:
-        read = (span / 255 * _log_uniform(READ, rng)) ** 2 if rng.random() < 0.6 else 0.0
-        return dark * span / _log_uniform(PHOTONS, rng) + read
-    return (dark + 0.1 * span) ** 2 * rng.uniform(*SPECKLES) ** 2
+        sigma = span / 255 * _log_uniform(LEVELS, rng)
+        even = rng.uniform(-1, 1, dark.shape) * np.sqrt(3) if rng.random() < EVEN else rng.standard_normal(dark.shape)
+        noise, variance = sigma * even, np.full_like(dark, sigma**2)
+    elif kind < EVEN_LEVEL + LIGHT:
+        read = span / 255 * _log_uniform(READ, rng) if rng.random() < 0.6 else 0.0
+        gain = span / _log_uniform(PHOTONS, rng)
+        amplified = rng.random() < AMPLIFIED
+        light = EMCCD(gain, 0.0, read, rng.uniform(*EXCESS)) if amplified else PoissonGaussian(gain, 0.0, read)
+        noise, variance = light.sample(dark, rng) - dark, light.moments(dark)[1]
+    else:
+        share = rng.uniform(*SPECKLES)
+        bright = dark + rng.choice([0.0, 0.1]) * span
+        looks = 1 / share**2
+        grain = (
+            rng.gamma(looks, 1 / looks, dark.shape) - 1
+            if rng.random() < 0.5
+            else share * rng.standard_normal(dark.shape)
+        )
+        noise, variance = bright * grain, (bright * share) ** 2
+    return _smoothed(noise, rng) if shared else noise, variance.astype(np.float32)
 
 
-def _unit_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-    """Noise of deviation one: Gaussian, spatially correlated, or uniform."""
-    if rng.random() < SHARED:
-        noise = ndimage.gaussian_filter(rng.standard_normal(shape), rng.uniform(*SHARED_LENGTHS))
-        return noise / noise.std()
-    return rng.uniform(-1, 1, shape) * np.sqrt(3) if rng.random() < EVEN else rng.standard_normal(shape)
+def _smoothed(noise: Any, rng: np.random.Generator) -> Any:
+    """Noise that neighbours share, of the same power."""
+    length, axis = rng.uniform(*SHARED_LENGTHS), int(rng.integers(2))
+    lengths = (length * (axis == 0), length * (axis == 1)) if rng.random() < ALONG else (length, length)
+    smooth = ndimage.gaussian_filter(noise, lengths)
+    return smooth * (noise.std() / max(smooth.std(), 1e-30))
 
 
 def _log_uniform(ends: tuple[float, float], rng: np.random.Generator) -> float:

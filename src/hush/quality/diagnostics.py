@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from hush.core.findings import Finding
 from hush.core.image import Array, Image
-from hush.estimation.level import BUSY_FLAT
 from hush.estimation.report import NoiseReport
 from hush.estimation.saturation import flat
 from hush.quality import risk
@@ -23,28 +20,10 @@ SLOPE = 0.05  # departure of the slope of brightness after against before
 TELLING = 100  # the same variance of the noisy image from which on a slope through block means says something
 POWER_LITTLE, POWER_MUCH = 0.6, 1.3  # power of what was removed, in units of the noise's
 PATTERN = 22  # peak in the spectrum of what was removed: development images have up to 18
-LESS_FOUND = 0.75  # of the level found: where the network sees less, and nearly nothing is flat, it is texture
 SQUARE_SIDE = 8  # side of the squares whose medians have the contrast of an image
 # deviations of such a median beyond which contrast is sure; share of it that none has
 SURE_CONTRAST, NO_CONTRAST = 10.0, 0.02
 OFFSET = 0.1  # departure of mean brightness, in standard deviations of the noise
-
-
-def texture(report: NoiseReport, own: Sequence[float]) -> Finding | None:
-    """Say why what was found is likely texture: little is flat, it is correlated, and the network finds far less noise.
-
-    Parameters
-    ----------
-    report : NoiseReport
-        What noise was found.
-    own : sequence of float
-        Multiples of its level at which the network is self-consistent.
-    """
-    said = any(channel.given or channel.white or channel.flat >= BUSY_FLAT for channel in report.channels)
-    if said or not own or max(own) >= LESS_FOUND:
-        return None
-    sentence = f"it stays as it is; the network finds {max(own):.2g} times as much; if it is noise, give --noise"
-    return Finding("texture", sentence, max(own))
 
 
 def diagnose(noisy: Image, clean: Image, report: NoiseReport, level: float = 1.0) -> list[Finding]:

@@ -75,6 +75,8 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "settings": [(key, _html.shown(value)) for key, value in facts["settings"].items()],
         "warnings": [_warning(item) for item in facts["warnings"]],
         "decisions": [_decision(item) for item in facts.get("decisions", [])],
+        "noises": [_noise(item) for item in facts.get("noises", [])],
+        "stages": [_html.picture(folder, name) for name in facts.get("stages", [])],
         **{key: facts[key] for key in ("summary", "trust", "command", "shortened")},
         "made_by": facts["versions"],
         "blank": BLANK,
@@ -129,3 +131,10 @@ def _decision(item: Mapping[str, Any]) -> dict[str, str]:
     """Return a row of the table of decisions; what is not known is left open."""
     row = {key: "–" if item.get(key) is None else _figure(item[key]) for key in ("value", "limit", "passed")}
     return {"name": str(item["name"]), **row}
+
+
+def _noise(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return a row of the table of noises that were found."""
+    level = "" if item.get("parameter") is None else f"{item['parameter']} {_figure(item['level'])}"
+    row = {"name": str(item["class"]), "level": level, "channel": str(item.get("channel", ""))}
+    return row | {key: f"{item[key]:.0%}" for key in ("certainty", "share")}

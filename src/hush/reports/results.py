@@ -76,6 +76,8 @@ def collect(folder: str | os.PathLike[str], noisy: Image, result: Result, *, com
         "settings": dict(info.get("settings") or {}),
         "warnings": list(info.get("warnings") or []),
         "decisions": list(info.get("decisions") or []),
+        "noises": list(info.get("noises") or []),
+        "stages": _stages(folder, info, channels[0]["range"]),
         "trust": trust(channels),
         "command": short,
         "shortened": short != command,
@@ -313,6 +315,14 @@ def _png(path: Path, values: Array, span: Sequence[float], missing: float) -> No
         pixels = np.rint(grey * 255).astype(np.uint8)
     with files.replacing(path) as hidden:
         Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1).copy()).save(hidden)
+
+
+def _stages(folder: Path, info: Mapping[str, Any], span: Sequence[float]) -> list[str]:
+    """Write the picture before, and after each noise that was removed from the first channel; return their names."""
+    names = [f"stage-{number}.png" for number, _ in enumerate(info.get("stages") or [])]
+    for name, stage in zip(names, info.get("stages") or [], strict=True):
+        _png(folder / name, stage, span, missing=0.0)
+    return names
 
 
 def _bars(image: Image, width: int, step: int) -> list[dict[str, Any]]:

@@ -16,10 +16,10 @@ from hush.core.errors import HushError
 from hush.core.image import Image
 from hush.core.metrics import fit_gain, psnr
 from hush.datasets.recipes import Item
-from hush.estimation.analyze import analyze
 from hush.estimation.report import together
 from hush.methods._base import Result
 from hush.noise import parse
+from hush.pretrained.analyze import analyze
 
 Row = dict[str, Any]
 

@@ -13,8 +13,8 @@ from hush.bench.tables import groups, mean
 from hush.core import registry
 from hush.core.metrics import fit_gain, psnr
 from hush.datasets.recipes import Item
-from hush.estimation.analyze import analyze
 from hush.methods._base import learning
+from hush.pretrained.analyze import analyze
 from hush.quality import risk
 from hush.quality.estimate import Domain, hidden_risk
 from hush.vst.stabilizer import Stabilizer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hush.datasets.recipes import Item
-from hush.estimation.analyze import analyze
+from hush.pretrained.analyze import analyze
 
 Row = dict[str, Any]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from hush.bench.tables import groups
 from hush.datasets.recipes import Item
-from hush.estimation.analyze import analyze
 from hush.estimation.level import NOT_WHITE
+from hush.pretrained.analyze import analyze
 
 Row = dict[str, Any]
 

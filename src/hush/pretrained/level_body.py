@@ -1,0 +1,81 @@
+"""Train the network that sees the level: the first part of ``hush pretrain level``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hush.nets._level import GRID, QUANTILES, LevelNet, inputs
+from hush.pretrained.level_data import Floats, draw
+
+IMAGES = 16  # a step
+SIDES, SHARES = (96, 64, 128), (0.5, 0.25, 0.25)  # of the images of a step
+RATE, LEAST_RATE, WARM = 1.5e-3, 1e-5, 200
+AVERAGED = 0.999  # memory of the averaged weights
+NOTHING = 3e-4  # of the range: a level that counts as none
+
+
+def learned(
+    pool: Sequence[Floats], steps: int, seed: int, report: Callable[[int, int, float], None] | None = None
+) -> LevelNet:
+    """Return a network that has learned from noisy images of a pool of scenes.
+
+    The loss is the pinball loss of the plane's quantiles, and the likelihood of a Laplace distribution of its squares.
+    """
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    net = LevelNet()
+    mean = {name: value.clone() for name, value in net.state_dict().items()}
+    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-4)
+    for step in range(steps):
+        fall = (1 + math.cos(math.pi * step / steps)) / 2
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * min(1.0, step / WARM) * fall + LEAST_RATE
+        loss = loss_of(net, *batch(pool, IMAGES, int(rng.choice(SIDES, p=SHARES)), rng))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        memory = min(AVERAGED, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for name, value in net.state_dict().items():
+                mean[name].mul_(memory).add_(value, alpha=1 - memory)
+        if report is not None:
+            report(step + 1, steps, loss.item())
+    net.load_state_dict(mean)
+    return net.eval()
+
+
+def batch(pool: Sequence[Floats], number: int, side: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return noisy images and their variance, both (B, 1, side, side)."""
+    drawn = [draw(pool, side, rng) for _ in range(number)]
+    noisy, variance = (torch.from_numpy(np.stack(each))[:, None] for each in zip(*drawn, strict=True))
+    return noisy, variance
+
+
+def truth_of(variance: Tensor, span: Tensor) -> Tensor:
+    """Return the logarithm of the level of planes in units of their range."""
+    found: Tensor = (variance.mean((1, 2, 3)).sqrt() / span).clamp(NOTHING, 1 / NOTHING).log()
+    return found
+
+
+def pinball(quantiles: Tensor, truth: Tensor) -> Tensor:
+    """Return the loss of quantiles (B, 5) of a truth (B,)."""
+    away, quantile = truth[:, None] - quantiles, torch.tensor(QUANTILES)
+    return torch.maximum(quantile * away, (quantile - 1) * away).mean()
+
+
+def loss_of(net: nn.Module, noisy: Tensor, variance: Tensor) -> Tensor:
+    """Return the loss of a batch."""
+    shown, span = inputs(noisy)
+    whole, middle, width = net(shown)
+    of_the_plane = pinball(whole, truth_of(variance, span))
+    squares = F.avg_pool2d(variance, GRID)[:, 0].sqrt() / span[:, None, None]
+    local = ((squares.clamp(NOTHING, 1 / NOTHING).log() - middle).abs() * torch.exp(-width) + width).mean()
+    loss: Tensor = 4 * of_the_plane + local / 2
+    return loss
