@@ -24,7 +24,7 @@ from hush.pretrained.noisebreaker.classes import NoiseClass, classes
 from hush.pretrained.noisebreaker.classifier_data import Pool, draw, photographs, pool_of
 
 BODY = "MobileNetV2/mobilenet_v2_1.0_224_imagenet_features.npz"
-SMALL_STEPS, SMALL_RATE = 9000, 2e-3
+SMALL_STEPS, SMALL_RATE = 6000, 2e-3
 PIXELS, WINDOWS, WINDOW_SHARES = 2**18, (96, 128, 192, 224), (0.3, 0.35, 0.25, 0.1)  # of a step; sides, how often
 MOBILE_STEPS, MOBILE_RATE, MOBILE_IMAGES = 800, 2e-4, 16  # the paper has 5e-5, for eighty times as many images
 FEATURED, HEAD_STEPS, HEAD_RATE, HEAD_IMAGES = 3000, 600, 1e-3, 128
