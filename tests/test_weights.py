@@ -444,8 +444,19 @@ def test_damaged_weights_are_refused_in_words(made: Path, damage: str, run: Run)
 def test_unknown_names_are_answered_with_the_nearest(made: Path, run: Run) -> None:
     code, _, err = run("weights", "tini")
     assert (code, "tiny" in err) == (2, True)
-    code, _, err = run("pretrain", "gausian-fast")
-    assert (code, "gaussian-fast" in err) == (2, True)
+    for name, near in (("gausian-fast", "gaussian-fast"), ("noise-clasifier", "noise-classifier")):
+        code, _, err = run("pretrain", name)
+        assert (code, near in err) == (2, True)
+
+
+def test_trainings_without_a_recipe_are_listed_and_say_whether_they_go_on(run: Run) -> None:
+    code, out, _ = run("pretrain")
+    assert code == 0
+    assert {"level", "noise-mobilenet", "noisebreaker-speckle", "gaussian-fast"} <= {
+        line.split()[0] for line in out.splitlines()
+    }
+    code, _, err = run("pretrain", "level", "--resume")
+    assert (code, "--resume" in err) == (2, True)
 
 
 def test_existing_weights_are_not_overwritten(made: Path, recipe: Path, run: Run) -> None:

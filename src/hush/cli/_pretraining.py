@@ -8,13 +8,7 @@ from pathlib import Path
 import click
 
 from hush.cli._options import JSON, OVERWRITE, QUIET_OPTION
-from hush.core.errors import HushError
-
-CLASSIFIER_TITLES = {
-    "noise-classifier": "the classifier of noise",
-    "noise-mobilenet": "the classifier of noise of NoiseBreaker's paper",
-}
-NOISEBREAKER = "noisebreaker-"  # how the names of its denoisers begin
+from hush.core.errors import HushError, unknown
 
 
 @click.command(epilog="Example: hush pretrain gaussian-fast --data DATA -o mine.safetensors")
@@ -41,57 +35,33 @@ def pretrain(
     """Train shipped weights again, from clean images. Without a name: list the recipes."""
     from hush.cli.console import Console
     from hush.pretrained import train as training
-    from hush.pretrained.noisebreaker.denoisers_train import DENOISER_TITLES
+    from hush.pretrained.trainings import TRAININGS
 
     if name is None:
-        click.echo(f"{'level':<25}the estimator of the noise's level")
-        for one, title in CLASSIFIER_TITLES.items():
+        titles = {one: training.recipe_of(one)["title"] for one in training.recipes()}
+        for one, title in ({one: known.title for one, known in TRAININGS.items()} | titles).items():
             click.echo(f"{one:<25}{title}")
-        for one, title in DENOISER_TITLES.items():
-            click.echo(f"{NOISEBREAKER + one:<25}{title}")
-        for one in training.recipes():
-            click.echo(f"{one:<25}{training.recipe_of(one)['title']}")
         return 0
+    if name not in TRAININGS and not name.endswith(".toml") and name not in training.recipes():
+        raise unknown("weights", name, [*TRAININGS, *training.recipes()])
     console = Console(quiet=quiet, as_json=False)
     target = output or Path(f"{Path(name).stem}.safetensors")
     if target.suffix != ".safetensors":
         raise HushError(f"weights are .safetensors, not {target.name!r}")
     if target.exists() and not overwrite:
         raise HushError(f"{target.name} exists; --overwrite replaces it")
-    if name == "level":
-        if resume or keep:
-            raise HushError("the level is trained in one go: leave --resume and --keep out")
-        from hush.pretrained import level_train
-
+    if name in TRAININGS:
+        known = TRAININGS[name]
+        if (resume or keep) and not known.resumes:
+            raise HushError(f"{name} is trained in one go: leave --resume and --keep out")
+        state = {"resume": resume, "keep": keep} if known.resumes else {}
         with console.counting(target.stem) as progress:
-            level_train.train(
-                data, target, steps=steps, report=lambda step, every, loss: progress(step, every, f"loss {loss:.4f}")
-            )
-        console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
-        return 0
-    if name in CLASSIFIER_TITLES:
-        if resume or keep:
-            raise HushError("a classifier is trained in one go: leave --resume and --keep out")
-        from hush.pretrained.noisebreaker import classifier_train
-
-        with console.counting(target.stem) as progress:
-            classifier_train.TRAININGS[name](
-                data, target, steps=steps, report=lambda step, every, loss: progress(step, every, f"loss {loss:.4f}")
-            )
-        console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
-        return 0
-    if name.startswith(NOISEBREAKER):
-        from hush.pretrained.noisebreaker import denoisers_train
-
-        with console.counting(target.stem) as progress:
-            denoisers_train.train(
-                name.removeprefix(NOISEBREAKER),
+            known.run(
                 data,
                 target,
                 steps=steps,
-                resume=resume,
-                keep=keep,
-                report=lambda step, steps, loss: progress(step, steps, f"loss {loss:.4f}"),
+                report=lambda at, every, loss: progress(at, every, f"loss {loss:.4f}"),
+                **state,
             )
         console.say(f"wrote {target} and its card {target.with_suffix('.md')}")
         return 0

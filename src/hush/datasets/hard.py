@@ -43,7 +43,6 @@ DECADES = (-17.0, 12.0)  # of the factor of floats
 SMALL_SIDES = (64, 96, 128)  # every kind has one of these
 LARGE_SIDES = (192, 256, 384, 192, 256, 512)  # and one of these, as often as it stands here
 GIANT_SIDE, GIANT_KINDS, GIANT_CASES = 1024, 4, 4
-LEARNED_SIDE, FIRST_LEARNED = 192, 10**8  # of scenes that networks learn from: side, and first seed
 PHOTOGRAPHIC = {"filtered-gaussian", "filtered-median", "filtered-tv", "jpeg", "upsampled", "masked", "padded"}
 
 
@@ -89,18 +88,6 @@ class Case:
     def name(self) -> str:
         """All of it in one word, which is also that of a file."""
         return f"{self.kind}_{self.size}_{self.noise}_{self.dtype}_{self.seed}"
-
-
-def development_scene(seed: int = 0) -> Array:
-    """Return a scene of a kind for development, none of the design's: from 0 to 255, LEARNED_SIDE pixels a side.
-
-    Examples
-    --------
-    >>> development_scene(3).shape
-    (192, 192)
-    """
-    kind = DEVELOPMENT[seed % len(DEVELOPMENT)]
-    return KINDS[kind](LEARNED_SIDE, np.random.default_rng(FIRST_LEARNED + seed))
 
 
 def design(seed: int = 0) -> list[Case]:

@@ -19,10 +19,10 @@ from hush.core.metrics import ssim
 from hush.datasets import hard
 from hush.datasets.level_scenes import SCENES
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
-from hush.noise import parse
+from hush.noise import NoiseModel, parse
 
 SIMULATED = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
-GENERATED = SIMULATED | SCENES | {"hard": hard.development_scene}  # what a recipe may `generate`
+GENERATED = SIMULATED | SCENES  # what a recipe may `generate`
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,13 @@ def cut(picture: Array, side: int | None) -> Array:
     return np.ascontiguousarray(picture[top : top + side, left : left + side])
 
 
+def drawn_noise(notation: str, name: str, seed: int, peak: float = 255.0) -> tuple[NoiseModel, np.random.Generator]:
+    """Return the noise of an image, its ranges drawn by nothing but the names and the seed, and what draws it next."""
+    digest = hashlib.sha256(f"{name}|{notation}|{seed}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return parse(notation).scaled(peak / 255).draw(rng), rng
+
+
 def frozen_noise(clean: Array, notation: str, name: str, seed: int, peak: float = 255.0) -> Array:
     """Draw noise that depends on nothing but the names and the seed: float32, unclipped.
 
@@ -176,9 +183,7 @@ def frozen_noise(clean: Array, notation: str, name: str, seed: int, peak: float 
     >>> bool((one == same).all())
     True
     """
-    digest = hashlib.sha256(f"{name}|{notation}|{seed}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    model = parse(notation).scaled(peak / 255).draw(rng)
+    model, rng = drawn_noise(notation, name, seed, peak)
     planes = np.moveaxis(clean, -1, 0) if clean.ndim == 3 else clean[None]
     noisy = model.sample(np.asarray(planes, np.float64), rng).astype(np.float32)
     return np.moveaxis(noisy, 0, -1) if clean.ndim == 3 else noisy[0]

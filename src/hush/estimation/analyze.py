@@ -127,9 +127,8 @@ def _striped(planes: list[Array], frames: bool, estimator: Estimator | None) -> 
         planes = [without_stripes(plane, new) for plane in planes]
         found = _channel(planes, frames)
     if estimator is not None and not (frames and len(planes) > 1):
-        found = with_learned_level(
-            found, without_impulses(planes).planes if found.impulse_fraction else planes, estimator
-        )
+        seen = without_impulses(planes).planes if found.impulse_fraction else planes
+        found = with_learned_level(found, seen, estimator)
     if not stripes:
         return found
     pixels = {name: getattr(first, name) for name in ("quantisation", "clipped_low", "clipped_high")}

@@ -14,7 +14,6 @@ from hush.estimation.artifacts import quantisation
 Floats = NDArray[np.floating[Any]]
 
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-LENDERS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows and columns
 GLIMPSE = 160  # side of the windows in which impulses are looked for first
 ANYWHERE = 0.55  # of what all pixels' neighbours are off a value, what they are where it is that of lost pixels
 FRAME = 0.95  # of a row or column of the border that is of one value
@@ -85,29 +84,6 @@ def without_impulses(planes: Sequence[Floats], explained: Callable[[Floats], Flo
         return Impulses(list(planes))
     one_sign = min(bright, hits - bright) < BOTH_SIGNS * hits
     return Impulses(repaired, fraction, tuple(map(float, common)) if few else (), one_sign and not few)
-
-
-def with_neighbours_values(planes: Sequence[Floats]) -> list[Floats]:
-    """Return planes (Y, X) whose impulses have the value of a neighbour that is none: with noise of its own.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(100, 5, (96, 96)).astype(np.float32)
-    >>> hit = np.random.default_rng(1).random(noise.shape) < 0.1
-    >>> bool(abs(with_neighbours_values([np.where(hit, 0, noise)])[0].std() - 5) < 0.3)
-    True
-    """
-    found = without_impulses(planes)
-    filled = []
-    for plane, repaired in zip(planes, found.planes, strict=True):
-        left = (repaired != plane) & np.isfinite(plane)
-        gone, borrowed = left.copy(), repaired.copy()
-        for shift in LENDERS:
-            taken = left & ~np.roll(gone, shift, (0, 1))
-            borrowed[taken] = np.roll(plane, shift, (0, 1))[taken]
-            left &= ~taken
-        filled.append(borrowed)
-    return filled
 
 
 def _quiet(plane: Floats) -> NDArray[np.bool_]:

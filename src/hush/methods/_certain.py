@@ -90,12 +90,8 @@ def keep_the_rest(noisy: Image, result: Result, shares: Sequence[float], report:
             continue
         noises = report.channels[plane.channel * samples : (plane.channel + 1) * samples]
         before, after = plane.view(noisy.data), plane.view(result.image.data)
-        hit = np.stack(
-            [
-                impulses_of(Stabilizer(noise), np.asarray(one, np.float32))
-                for noise, one in zip(noises, before, strict=True)
-            ]
-        )
+        each = zip(map(Stabilizer, noises), np.asarray(before, np.float32), strict=True)
+        hit = np.stack([impulses_of(way, one) for way, one in each])
         with np.errstate(invalid="ignore"):
             mixed = before + share * (np.asarray(after, np.float64) - before)
         if result.std is not None:

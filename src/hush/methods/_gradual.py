@@ -15,10 +15,7 @@ from hush.pretrained.noisebreaker.classifier import Verdict
 
 HARDLY_CHANGED = 0.25  # grey levels: root mean square below which a step brings nothing
 LOST_PIXELS = "bernoulli"  # their denoiser
-LIKELY_LOST, LIKELY_DARK = (
-    0.02,
-    0.1,
-)  # the certainty from which on it goes first; the same where dark ones are 0 as well
+LIKELY_LOST, LIKELY_DARK = 0.02, 0.1  # certainty from which on it goes first; where dark pixels may be 0 as well
 WEAKER = 0.5  # of its level that noise which was removed has at most when it is found again
 
 Look = Callable[[Sequence[Array]], Verdict]

@@ -59,9 +59,8 @@ class GreyLevels:
         filled = [np.asarray(fill(np.asarray(view))[0], np.float64) for view in views]
         means = np.concatenate([_means(view).ravel() for view in filled])
         low, high = float(means.min()), float(means.max())
-        least, most = (
-            float(end) for end in np.quantile(np.concatenate([one.ravel() for one in filled]), [1e-3, 0.999])
-        )
+        every = np.concatenate([one.ravel() for one in filled])
+        least, most = (float(end) for end in np.quantile(every, [1e-3, 0.999]))
         if low < -BELOW_ZERO * abs(high) or 0 < OFF_ZERO * (most - least) < least:
             return cls(min(low, least), max(high, most)) if high > low else cls(low, low + 1)
         usual = [peak for peak in USUAL_PEAKS if REACHED[0] * peak <= high <= REACHED[1] * peak]

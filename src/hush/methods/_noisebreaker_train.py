@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from hush.pretrained import weights
 from hush.pretrained.conditioning import PEAK
 from hush.pretrained.noisebreaker import classifier_train, denoisers
 from hush.pretrained.noisebreaker.classes import NoiseClass, classes
+from hush.pretrained.train import usual_error
 from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
 from hush.training.train_network import Task, learn
@@ -32,7 +32,6 @@ STEPS_OF_NEW = 600  # of the denoiser
 PATCHES_OF_NEW, SIDE_OF_NEW = 8, 96
 RATE_OF_NEW = 5e-4
 OTHER_NOISE, OTHER_LEVEL = 0.25, 10.0  # share of the patches with Gaussian noise that is to stay, and its largest level
-EXPECTED = (3.0, 1.2)  # the error of a patch with noise of a level is about (level + 3) ** 1.2
 
 Report = Callable[[int, int, int, int, float], None]
 
@@ -88,7 +87,7 @@ def teach(
     task = Task(0, seed, PATCHES_OF_NEW, 2, device, precision, Schedule(steps, learning_rate=RATE_OF_NEW))
     patches = Patches(views, (SIDE_OF_NEW,) * 2, Scale((PEAK / 2,), (PEAK,)))
     told = None if report is None else partial(report, 0, 1)
-    learned = learn(task, _begun, partial(_loss, one), patches, None, None, told or (lambda *_: None))
+    learned = learn(task, denoisers.untrained, partial(_loss, one), patches, None, None, told or (lambda *_: None))
     head = classifier_train.refit(one, [view[0] for view in views], seed=seed)
     known = replace(
         weights.card(denoisers.GAUSSIAN_WEIGHTS), title=f"Removes {noise}", begin=denoisers.GAUSSIAN_WEIGHTS
@@ -109,17 +108,13 @@ def scenes_of(images: Sequence[Image]) -> list[Array]:
     return large
 
 
-def _begun() -> nn.Module:
-    return copy.deepcopy(weights.load(denoisers.GAUSSIAN_WEIGHTS)[0]).requires_grad_(True)
-
-
 def _loss(one: NoiseClass, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
     """Squared error, each patch's over what is usual at its level, so that all levels count."""
     numbers = np.random.default_rng(int(torch.randint(1 << 31, (1,), generator=rng, device=batch.noisy.device)))
     made = [_example(one, PEAK * (patch + 0.5), numbers) for patch in batch.noisy.cpu().numpy()]
     noisy, target, told = (torch.from_numpy(np.stack(each)).to(batch.noisy) for each in zip(*made, strict=True))
     away = PEAK * net(denoisers.planes(noisy, told.reshape(-1, 1, 1, 1))) - (target - PEAK / 2)
-    usual = (PEAK * told + EXPECTED[0]) ** EXPECTED[1]
+    usual = usual_error(PEAK * told)
     relative: Tensor = (away.square().mean((1, 2, 3)) / usual).mean()
     return relative
 

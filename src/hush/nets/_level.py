@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hush.nets._parts import high_pass, leaky
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # that it gives
 GRID = 16  # a plane's sides are multiples of it, and a square of it has a level of its own
 GAINS = (8.0, 64.0, 512.0)  # of what is high in frequency, so that noise of 1 and of 50 grey levels can be seen
@@ -25,9 +27,7 @@ def inputs(planes: Tensor) -> tuple[Tensor, Tensor]:
     low, high = torch.quantile(flat[:, :: max(1, flat.shape[1] // SAMPLE)], torch.tensor(ENDS), dim=1)
     span = torch.maximum(high - low, 1e-3 * flat.std(1)).clamp_min(1e-30)
     values = (planes - low.view(-1, 1, 1, 1)) / span.view(-1, 1, 1, 1)
-    line = torch.tensor([1.0, 2.0, 1.0])
-    kernel = (line[:, None] * line).view(1, 1, 3, 3) / 16
-    fine = values - F.conv2d(F.pad(values, (1, 1, 1, 1), mode="reflect"), kernel)
+    fine = high_pass(values)
     shown = [(2 * values - 1).clamp(-3, 3), *(torch.asinh(gain * fine) / 2 for gain in GAINS)]
     return torch.cat(shown, 1), span
 
@@ -55,7 +55,7 @@ class LevelNet(nn.Module):
             (4 * (1 + len(GAINS)), maps, 1), (maps, maps, 1), (maps, more, 2), (more, more, 1), (more, 64, 2),
             (64, 64, 1), (64, 64, 2), (64, 64, 1),
         ]  # fmt: skip
-        self.body = nn.Sequential(nn.PixelUnshuffle(2), *(_convolution(*step) for step in steps))
+        self.body = nn.Sequential(nn.PixelUnshuffle(2), *(leaky(*step) for step in steps))
         self.whole = nn.Sequential(nn.Linear(128, 64), nn.LeakyReLU(0.1), nn.Linear(64, 64))
         self.mix = nn.Sequential(nn.LeakyReLU(0.1), nn.Conv2d(64, 64, 1), nn.LeakyReLU(0.1))
         self.local = nn.Conv2d(64, 3, 1)
@@ -133,7 +133,3 @@ def in_order(centre: Tensor, away: Tensor) -> Tensor:
     steps = F.softplus(away)
     below, above = centre - steps[:, 1:2], centre + steps[:, 2:3]
     return torch.cat([below - steps[:, :1], below, centre, above, above + steps[:, 3:]], 1)
-
-
-def _convolution(into: int, out: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(into, out, 3, stride, 1), nn.LeakyReLU(0.1))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hush.nets._parts import initialise
+from hush.nets._parts import high_pass, initialise, leaky
 
 FINE_GAINS = (1 / 32, 1 / 4, 2.0)  # of what is high in frequency, in grey levels
 BRIGHTNESSES, BRIGHTNESS_STEP = 8, 32.0  # at which features are pooled, and grey levels from one to the next
@@ -14,13 +14,6 @@ BLOCK = 8  # pixels a side, of which there is one feature
 MOMENTS = 6
 LEAST_SHARE = 1e-4  # of an image that a brightness has: where it has less, it tells less
 FAINTEST = 0.1  # grey levels of deviation, below which levels look alike
-
-
-def fine_of(planes: Tensor) -> Tensor:
-    """Return the difference of planes (B, 1, Y, X) to their binomial mean: what is high in frequency."""
-    line = torch.tensor([1.0, 2.0, 1.0])
-    kernel = (line[:, None] * line).view(1, 1, 3, 3) / 16
-    return planes - F.conv2d(F.pad(planes, (1, 1, 1, 1), mode="reflect"), kernel)
 
 
 def shown(planes: Tensor, fine: Tensor) -> Tensor:
@@ -42,7 +35,7 @@ def moments(planes: Tensor, fine: Tensor) -> Tensor:
     Examples
     --------
     >>> uniform = 100 + 50 * torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
-    >>> [round(float(each), 1) for each in moments(uniform, fine_of(uniform)).mean((0, 2, 3))][1:3]
+    >>> [round(float(each), 1) for each in moments(uniform, high_pass(uniform)).mean((0, 2, 3))][1:3]
     [0.5, -0.4]
     """
     square = F.avg_pool2d(fine**2, BLOCK) + FAINTEST**2
@@ -82,7 +75,7 @@ class NoiseNet(nn.Module):
             (4 * (2 + len(FINE_GAINS)), maps, 1), (maps, maps, 1), (maps, more, 2), (more, more, 1), (more, most, 2),
             (most, most, 1),
         ]  # fmt: skip
-        self.body = nn.Sequential(nn.PixelUnshuffle(2), *(_convolution(*step) for step in steps))
+        self.body = nn.Sequential(nn.PixelUnshuffle(2), *(leaky(*step) for step in steps))
         self.telling = nn.Sequential(
             nn.Conv2d(most + MOMENTS, most, 1), nn.LeakyReLU(0.1), nn.Conv2d(most, 1, 1)
         )  # how much a block does
@@ -93,7 +86,7 @@ class NoiseNet(nn.Module):
     def seen(self, planes: Tensor) -> Tensor:
         """Return what the head decides by, of planes (B, 1, Y, X)."""
         planes = planes[:, :, : planes.shape[2] // BLOCK * BLOCK, : planes.shape[3] // BLOCK * BLOCK]
-        fine = fine_of(planes)
+        fine = high_pass(planes)
         features, measured = self.body(shown(planes, fine)), moments(planes, fine)
         told = self.telling(torch.cat([features, measured], 1)).clamp(-6, 6)
         near = _near(planes)
@@ -121,7 +114,3 @@ def _pooled(features: Tensor, weight: Tensor) -> Tensor:
     """Means of features (B, F, blocks) at each brightness, of all blocks, and their deviation."""
     at_each = torch.einsum("bkp,bfp->bkf", weight, features).flatten(1)
     return torch.cat([at_each, features.mean(2), (features.var(2) + 1e-6).sqrt()], 1)
-
-
-def _convolution(into: int, out: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(into, out, 3, stride, 1), nn.LeakyReLU(0.1))

@@ -23,6 +23,18 @@ def smooth(x: Tensor) -> Tensor:
     return total / share
 
 
+def high_pass(planes: Tensor) -> Tensor:
+    """Return the difference of planes (B, 1, Y, X) to their binomial mean over 3 x 3: what is high in frequency."""
+    line = torch.tensor([1.0, 2.0, 1.0])
+    kernel = (line[:, None] * line).view(1, 1, 3, 3) / 16
+    return planes - functional.conv2d(functional.pad(planes, (1, 1, 1, 1), mode="reflect"), kernel)
+
+
+def leaky(into: int, out: int, stride: int) -> nn.Module:
+    """Return a convolution over 3 x 3 and what is rectified of it, with a slope below zero."""
+    return nn.Sequential(nn.Conv2d(into, out, 3, stride, 1), nn.LeakyReLU(0.1))
+
+
 class MaxBlurPool(nn.Module):
     """Maximum at stride 1, binomial blur, then every second pixel: no aliasing (Zhang, ICML 2019)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,17 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from hush.core import files
-from hush.core.errors import WeightsError
 from hush.core.image import Array
 from hush.core.missing import fill
 from hush.datasets.recipes import cut
 from hush.estimation.band_energies import BAND_FACTS
 from hush.estimation.learned import Evidence
 from hush.nets._level import GRID, QUANTILES, Agreement, LevelNet, inputs
+from hush.pretrained import _halves
 
 PATH = Path(__file__).parent / "analysis" / "level.safetensors"
 LEVEL_KEY = "hush-level"
@@ -111,28 +107,20 @@ def load(path: Path = PATH) -> tuple[LevelNet, Agreement]:
     WeightsError
         When they are missing or damaged.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        nets = LevelNet(), Agreement(FACTS)
+    nets = LevelNet(), Agreement(FACTS)
+    with _halves.readable(path):
+        _, tensors = _halves.read(path)
         for name, net in zip(NETWORKS, nets, strict=True):
             net.load_state_dict({key.removeprefix(name): tensors[key] for key in tensors if key.startswith(name)})
             net.eval().requires_grad_(False)
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsError(f"the weights {path.name} are missing, damaged or not hush's: {why}") from None
     return nets
 
 
 def write(path: Path, seen: LevelNet, agreement: Agreement, note: dict[str, Any]) -> None:
     """Write weights in half precision and, beside them, their card."""
-    halves = {
-        name + key: value.detach().half().contiguous()
-        for name, net in zip(NETWORKS, (seen, agreement), strict=True)
-        for key, value in net.state_dict().items()
-    }
-    files.write_bytes(path, save(halves, {LEVEL_KEY: json.dumps(note, sort_keys=True)}))
-    files.write_text(path.with_suffix(".md"), card(path.stem, note))
+    both = zip(NETWORKS, (seen, agreement), strict=True)
+    tensors = {name + key: value for name, net in both for key, value in net.state_dict().items()}
+    _halves.write(path, tensors, LEVEL_KEY, note, card(path.stem, note))
 
 
 def card(name: str, note: dict[str, Any]) -> str:
@@ -149,8 +137,8 @@ Quantiles of the level of the noise of one plane, for `hush.analyze`.
 
 - **Networks**: `hush.nets._level`, stored in half precision: one that sees the plane ({numbers[0]:,} parameters), and
   one that brings it and flat blocks to one answer ({numbers[1]:,}).
-- **Images**: BSDS500_train but for its last 20 and Train400 but for its last 40 (Berkeley, for research and
-  education), the hard kinds for development (`hush.datasets.hard.DEVELOPMENT`, made by rule and of the photographs
+- **Images**: BSDS500_train but for its last 20 and Train400 201-360 (Berkeley, for research and education), the hard
+  kinds for development (`hush.datasets.hard.DEVELOPMENT`, made by rule and of the photographs
   that scikit-image ships), simulated cells. No image of a table.
 - **Noise**: none, Gaussian, photons with read noise, speckle, uniform; white or spatially correlated; rounded and
   clipped (`hush.pretrained.level_data`).

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,18 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hush.nets._level import GRID, QUANTILES, LevelNet, inputs
+from hush.pretrained._steps import Report, take
 from hush.pretrained.level_data import Floats, draw
 
 IMAGES = 16  # a step
 SIDES, SHARES = (96, 64, 128), (0.5, 0.25, 0.25)  # of the images of a step
-RATE, LEAST_RATE, WARM = 1.5e-3, 1e-5, 200
-AVERAGED = 0.999  # memory of the averaged weights
+RATE = 1.5e-3
 NOTHING = 3e-4  # of the range: a level that counts as none
 
 
-def learned(
-    pool: Sequence[Floats], steps: int, seed: int, report: Callable[[int, int, float], None] | None = None
-) -> LevelNet:
+def learned(pool: Sequence[Floats], steps: int, seed: int, report: Report | None = None) -> LevelNet:
     """Return a network that has learned from noisy images of a pool of scenes.
 
     The loss is the pinball loss of the plane's quantiles, and the likelihood of a Laplace distribution of its squares.
@@ -30,24 +27,11 @@ def learned(
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = LevelNet()
-    mean = {name: value.clone() for name, value in net.state_dict().items()}
-    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-4)
-    for step in range(steps):
-        fall = (1 + math.cos(math.pi * step / steps)) / 2
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, step / WARM) * fall + LEAST_RATE
-        loss = loss_of(net, *batch(pool, IMAGES, int(rng.choice(SIDES, p=SHARES)), rng))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
-        memory = min(AVERAGED, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, value in net.state_dict().items():
-                mean[name].mul_(memory).add_(value, alpha=1 - memory)
-        if report is not None:
-            report(step + 1, steps, loss.item())
-    net.load_state_dict(mean)
+
+    def next_loss() -> Tensor:
+        return loss_of(net, *batch(pool, IMAGES, int(rng.choice(SIDES, p=SHARES)), rng))
+
+    take(net, torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-4), next_loss, steps, report)
     return net.eval()
 
 

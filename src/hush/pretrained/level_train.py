@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hush.core.device import device_name
 from hush.datasets.hard import DEVELOPMENT
 from hush.nets._level import Agreement
 from hush.pretrained import level
+from hush.pretrained._steps import Report
 from hush.pretrained.level_agreement import Examples, examples, fit
 from hush.pretrained.level_body import IMAGES, NOTHING, learned
 from hush.pretrained.level_data import scenes
@@ -31,7 +31,7 @@ def train(
     *,
     steps: int | None = None,
     seed: int = 0,
-    report: Callable[[int, int, float], None] | None = None,
+    report: Report | None = None,
 ) -> None:
     """Train on photographs, simulated cells and the hard kinds for development, and write weights and card.
 

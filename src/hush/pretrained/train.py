@@ -51,6 +51,11 @@ def recipe_of(name: str) -> dict[str, Any]:
         raise HushError(f"the recipe {name} cannot be read: {error}") from None
 
 
+def usual_error(sigma: Any, power: float = USUAL[1]) -> Any:
+    """Return the squared error that may be expected at a level of Gaussian noise, both in grey levels, roughly."""
+    return (sigma + USUAL[0]) ** power
+
+
 def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generator], Tensor]:
     """Return the loss: squared error, each patch's in units of what is usual at its level, so that all levels count.
 
@@ -64,7 +69,7 @@ def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generat
         if batch.valid is not None:
             away = away * batch.valid
         square = away.square().mean((1, 2, 3))
-        usual = ((PEAK * seen.level.mean(1).flatten() + USUAL[0]) / PEAK) ** power
+        usual = usual_error(PEAK * seen.level.mean(1).flatten(), power) / PEAK**power
         relative: Tensor = LARGE_LOSS * (square / usual).mean()
         return relative
 

@@ -20,13 +20,8 @@ from hush.noise import Noise, NoiseModel, parse
 from hush.noise.rician import Rician
 from hush.pretrained import level
 
-NOT_LEVEL = (
-    "stripes",
-    "chequerboard",
-    "salt_pepper",
-    "impulse",
-    "bernoulli",
-)  # that analysis tells from the noise's level
+# what analysis tells from the noise's level
+NOT_LEVEL = ("stripes", "chequerboard", "salt_pepper", "impulse", "bernoulli")
 WRONG = 0.2  # of the true level, from which on an estimate counts as wrong
 LEAST_COVERED = 0.8  # of a row's images whose level an honest interval holds
 

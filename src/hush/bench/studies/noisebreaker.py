@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import warnings
@@ -19,7 +18,7 @@ from hush.core import files, registry
 from hush.core.errors import HushError
 from hush.core.image import Array
 from hush.core.metrics import psnr
-from hush.datasets.recipes import Item
+from hush.datasets.recipes import Item, drawn_noise
 from hush.noise import NoiseModel, parse
 from hush.pretrained.noisebreaker import denoisers
 from hush.pretrained.noisebreaker.classes import NoiseClass, classes
@@ -84,9 +83,7 @@ def _given(value: Any, truth: Sequence[NoiseClass] | None) -> Any:
 
 def drawn(item: Item) -> NoiseModel:
     """Return the noise that `hush.datasets.recipes.frozen_noise` drew for an image."""
-    digest = hashlib.sha256(f"{item.data}/{item.image}|{item.noise}|{item.seed}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    return parse(item.noise).scaled(item.peak / 255).draw(rng)
+    return drawn_noise(item.noise, f"{item.data}/{item.image}", item.seed, item.peak)[0]
 
 
 def true_classes(item: Item) -> list[NoiseClass] | None:

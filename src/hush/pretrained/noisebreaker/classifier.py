@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,16 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from hush.core import files
-from hush.core.errors import HushError, WeightsError, unknown
+from hush.core.errors import HushError, unknown
 from hush.core.image import Array
 from hush.core.missing import fill
 from hush.nets._mobilenet import MobileNetV2
 from hush.nets._noise_net import NoiseNet
+from hush.pretrained import _halves
 from hush.pretrained.noisebreaker.classes import NoiseClass, classes
 
 CLASSIFIER_KEY = "hush-noise-classifier"
@@ -86,7 +83,10 @@ def classify(
     if head is not None:
         network = _with_head(network, head)
     if network.head[-1].out_features != 2 * len(known):
-        raise HushError(f"{len(known)} classes, but the classifier {net} tells {network.head[-1].out_features // 2}")
+        told_apart = network.head[-1].out_features // 2
+        raise HushError(
+            f"{len(known)} classes, but the classifier {net} tells {told_apart} apart: give the head of them"
+        )
     with torch.inference_mode():
         told = [network(torch.from_numpy(window)[None, None]) for window in windows]
     votes = torch.stack([torch.log_softmax(logits[0].double(), 0) for logits, _ in told]).mean(0)
@@ -97,7 +97,8 @@ def classify(
 
 def _windows(plane: Array) -> list[NDArray[np.float32]]:
     if min(plane.shape) < LEAST_CLASSIFIED:
-        raise HushError(f"an image of {plane.shape[1]} x {plane.shape[0]} pixels is too small to tell its noise")
+        seen = f"{plane.shape[1]} x {plane.shape[0]} pixels are too few to tell the noise"
+        raise HushError(f"{seen}: the classifier takes {LEAST_CLASSIFIED} x {LEAST_CLASSIFIED} and more")
     whole = fill(np.asarray(plane, np.float32)[None])[0][0]
     high, wide = (min(size, CROP) for size in plane.shape)
     down, right = plane.shape[0] - high, plane.shape[1] - wide
@@ -136,23 +137,17 @@ def read(net: str, path: Path) -> nn.Module:
     WeightsError
         When they are missing or damaged.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    with _halves.readable(path):
+        _, tensors = _halves.read(path)
         count = len(tensors["head.2.bias"]) // 2
         made = MobileNetV2(count) if net == "mobilenet" else NoiseNet(count)
         made.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsError(f"the weights {path.name} are missing, damaged or not hush's: {why}") from None
     return made.eval().requires_grad_(False)
 
 
 def write(path: Path, net: nn.Module, note: Mapping[str, Any]) -> None:
     """Write weights in half precision and, beside them, their card."""
-    halves = {key: value.detach().half().contiguous() for key, value in net.state_dict().items()}
-    files.write_bytes(path, save(halves, {CLASSIFIER_KEY: json.dumps(dict(note), sort_keys=True)}))
-    files.write_text(path.with_suffix(".md"), card(path.stem, net, note))
+    _halves.write(path, net.state_dict(), CLASSIFIER_KEY, note, card(path.stem, net, note))
 
 
 def card(name: str, net: nn.Module, note: Mapping[str, Any]) -> str:

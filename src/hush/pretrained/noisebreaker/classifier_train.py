@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from hush.core.device import device_name
 from hush.core.errors import HushError
 from hush.nets._mobilenet import MobileNetV2, load_body
 from hush.nets._noise_net import NoiseNet
+from hush.pretrained._steps import Report, take
 from hush.pretrained.noisebreaker import classifier
 from hush.pretrained.noisebreaker.classes import NoiseClass, classes
 from hush.pretrained.noisebreaker.classifier_data import Pool, draw, photographs, pool_of
@@ -28,13 +28,10 @@ SMALL_STEPS, SMALL_RATE = 6000, 2e-3
 PIXELS, WINDOWS, WINDOW_SHARES = 2**18, (96, 128, 192, 224), (0.3, 0.35, 0.25, 0.1)  # of a step; sides, how often
 MOBILE_STEPS, MOBILE_RATE, MOBILE_IMAGES = 800, 2e-4, 16  # the paper has 5e-5, for eighty times as many images
 FEATURED, HEAD_STEPS, HEAD_RATE, HEAD_IMAGES = 3000, 600, 1e-3, 128
-LAST_RATE_SHARE, WARMING = 1e-2, 100  # the last rate against the first, and steps to it
-LONGEST_MEMORY = 0.999  # of the averaged weights
 LEVEL_SHARE, LEVEL_BEND = 2.0, 0.05  # of the loss; the error of a place from which it is linear
 JUDGED_WINDOWS = 2200
 REFIT_IMAGES, REFIT_SIDE, REFIT_SHARE = 2400, 160, 0.25  # images, their side, the share of the new class
 REFIT_STEPS, REFIT_RATE = 400, 1e-3
-Report = Callable[[int, int, float], None]
 
 
 def train_small(
@@ -91,24 +88,8 @@ def learn(
     steps: int,
     report: Report | None = None,
 ) -> None:
-    """Take steps at a rate that falls like a cosine, and leave the mean of the weights in the network."""
-    first = [group["lr"] for group in optimiser.param_groups]
-    mean = deepcopy(net.state_dict())
-    for step in range(steps):
-        fall = LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * (1 + math.cos(math.pi * step / steps)) / 2
-        for group, rate in zip(optimiser.param_groups, first, strict=True):
-            group["lr"] = rate * fall * min(1.0, (step + 1) / WARMING)
-        loss = loss_of(net, *next(batches), table)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-        optimiser.step()
-        memory = min(LONGEST_MEMORY, (1 + step) / (10 + step))
-        for name, value in net.state_dict().items():
-            mean[name] = memory * mean[name] + (1 - memory) * value if value.is_floating_point() else value
-        if report is not None:
-            report(step + 1, steps, loss.item())
-    net.load_state_dict(mean)
+    """Learn the classes of a table from batches."""
+    take(net, optimiser, lambda: loss_of(net, *next(batches), table), steps, report)
 
 
 def loss_of(net: nn.Module, shown: Tensor, labels: Tensor, places: Tensor, table: Sequence[NoiseClass]) -> Tensor:
@@ -229,6 +210,3 @@ def _finish(
         "device": device_name("cpu"), "command": f"hush pretrain {name} --steps {steps}",
     }  # fmt: skip
     classifier.write(path, net, note)
-
-
-TRAININGS = {"noise-classifier": train_small, "noise-mobilenet": train_mobilenet}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping
@@ -11,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from hush.core import files, tiling
+from hush.core import tiling
 from hush.core.device import body_precision, device_of, memory_format, precision_of
 from hush.core.errors import WeightsError, unknown
 from hush.core.image import Array
 from hush.nets._parts import pad_end
-from hush.pretrained import weights
+from hush.pretrained import _halves, weights
 from hush.pretrained.card import Card
 from hush.pretrained.conditioning import PEAK
 
@@ -155,24 +154,22 @@ def load(name: str, device: str = "cpu", path: Path | None = None) -> nn.Module:
     if name not in TRAINED and path is None:
         raise unknown("denoiser", name, (GAUSSIAN, *TRAINED), WeightsError)
     path = path or FOLDER / f"{name}.safetensors"
-    try:
-        with safe_open(path, "pt") as file:
-            known = Card.of(json.loads((file.metadata() or {})[DENOISER_KEY]))
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        net = weights.build(known)
+    with _halves.readable(path):
+        said, tensors = _halves.read(path)
+        net = weights.build(Card.of(json.loads(said[DENOISER_KEY])))
         net.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]
-        raise WeightsError(f"the weights {path.name} are missing, damaged or not hush's: {why}") from None
     net = net.to(device).eval().requires_grad_(False)
     return net.to(memory_format=memory_format(2))  # type: ignore[call-overload,no-any-return]
 
 
+def untrained() -> nn.Module:
+    """Return what every denoiser is fine-tuned from: a copy of the one of Gaussian noise, which can learn."""
+    return copy.deepcopy(weights.load(GAUSSIAN_WEIGHTS)[0]).requires_grad_(True)
+
+
 def write(path: Path, net: nn.Module, note: Mapping[str, Any]) -> None:
     """Write weights in half precision and, beside them, their card."""
-    halves = {key: value.detach().cpu().half().contiguous() for key, value in net.state_dict().items()}
-    files.write_bytes(path, save(halves, {DENOISER_KEY: json.dumps(note, sort_keys=True)}))
-    files.write_text(path.with_suffix(".md"), card(path.stem, note))
+    _halves.write(path, net.state_dict(), DENOISER_KEY, note, card(path.stem, note))
 
 
 def card(name: str, note: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from hush.pretrained.conditioning import PEAK
 from hush.pretrained.data import views_of
 from hush.pretrained.noisebreaker.classes import NoiseClass, classes
 from hush.pretrained.noisebreaker.denoisers import END_TO_END, planes, told
+from hush.pretrained.train import usual_error
 
 SOURCES: tuple[dict[str, Any], ...] = (  # Train400 001-200 are crops of BSDS500_train, 361-400 are for choices
     {"name": "BSDS500_train less its last 20", "files": "BSDS500_train/*.jpg", "last": -20, "share": 0.4,
@@ -144,11 +145,6 @@ def _drawn(name: str, rng: np.random.Generator) -> tuple[NoiseModel, float]:
 @cache
 def _wide(name: str) -> NoiseClass:
     return NoiseClass(name, parse(WIDE[name]), name)
-
-
-def usual_error(sigma: float) -> float:
-    """Return the squared error that may be expected at a level of Gaussian noise, in grey levels, roughly."""
-    return float((sigma + 3) ** 1.2)
 
 
 def held_out(folder: Path) -> list[list[Array]]:

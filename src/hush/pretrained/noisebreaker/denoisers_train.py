@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -45,9 +44,8 @@ TOLD_AS = {
     "bernoulli": "p + 0.1 where a pixel is 0, else 0",
     "poisson": "1 over the root of the photons at 255", END_TO_END: "0.2 where a pixel is 0, else 0",
 }  # fmt: skip
-TESTED_ON: dict[
-    str, Sequence[tuple[str, str, float]]
-] = {  # noise that is left, and noise that is removed with its level
+# noise that is left, and noise that is removed with its level
+TESTED_ON: dict[str, Sequence[tuple[str, str, float]]] = {
     "speckle": [("", f"speckle:sigma={sigma}", sigma) for sigma in (7, 15, 25, 35, 50)],
     "uniform": [("", f"uniform:s={s}", s) for s in (10, 50)],
     "bernoulli": [
@@ -89,7 +87,7 @@ def train(
     task = Task(0, seed, PATCHES_A_STEP, 2, device, precision, Schedule(steps, learning_rate=TUNING_RATE))
     learned = learn(
         task,
-        _begun,
+        denoisers.untrained,
         partial(_loss, name),
         _clean(views, shares(sets)),
         _clean(held_out(data), shares(DEVELOPMENT_IMAGES)),
@@ -110,11 +108,6 @@ def train(
     })  # fmt: skip
     if not keep:
         keeper.remove()
-
-
-def _begun() -> nn.Module:
-    net = copy.deepcopy(weights.load(GAUSSIAN_WEIGHTS)[0])
-    return net.requires_grad_(True)
 
 
 def _clean(views: Sequence[Sequence[Array]], parts: Sequence[float]) -> Any:

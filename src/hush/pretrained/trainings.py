@@ -1,0 +1,37 @@
+"""Trainings that no recipe describes: networks that analyse noise, and NoiseBreaker's denoisers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from hush.pretrained import level_train
+from hush.pretrained.noisebreaker import classifier_train, denoisers_train
+
+
+@dataclass(frozen=True)
+class Training:
+    """How weights are trained: (folder of the data sets, file, steps=, report=), and resume= and keep= if it has them.
+
+    Attributes
+    ----------
+    title : str
+    run : callable
+    resumes : bool
+        Whether it keeps its state, from which it goes on after a stop.
+    """
+
+    title: str
+    run: Callable[..., None]
+    resumes: bool = False
+
+
+TRAININGS = {
+    "level": Training("The estimator of the noise's level", level_train.train),
+    "noise-classifier": Training("The classifier of noise", classifier_train.train_small),
+    "noise-mobilenet": Training("The classifier of noise of NoiseBreaker's paper", classifier_train.train_mobilenet),
+} | {
+    f"noisebreaker-{name}": Training(title, partial(denoisers_train.train, name), True)
+    for name, title in denoisers_train.DENOISER_TITLES.items()
+}
