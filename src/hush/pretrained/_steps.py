@@ -39,11 +39,9 @@ def take(
     Examples
     --------
     >>> net = nn.Linear(1, 1)
-    >>> far = lambda: float((net(torch.ones(1, 1)) - 5).abs())
-    >>> before = far()
     >>> take(net, torch.optim.Adam(net.parameters(), 0.1), lambda: (net(torch.ones(1, 1)) - 5).square().mean(), 300)
-    >>> far() < before / 2
-    True
+    >>> round(net(torch.ones(1, 1)).item())
+    5
     """
     first = [group["lr"] for group in optimiser.param_groups]
     mean = deepcopy(net.state_dict())
