@@ -36,8 +36,8 @@ MODULES = sorted(
 PUBLIC = [
     "Auto", "BM3D", "HushError", "HushWarning", "Image", "N2V2", "Noise2Clean", "Noise2Noise", "Noise2Void",
     "NoiseReport", "Result", "SSDN", "StructN2V",
-    "__version__", "add_noise", "analyze", "denoise", "load", "psnr", "read", "rmse", "ssim",
-    "write",
+    "__version__", "add_noise", "analyze", "cnr", "denoise", "frc", "largest_errors", "load", "psnr", "read",
+    "relative_change", "rmse", "ssim", "write",
 ]  # fmt: skip
 
 

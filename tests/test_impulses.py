@@ -87,3 +87,23 @@ def test_what_noise_cannot_do_is_no_noise() -> None:
     median = np.asarray(hush.denoise(image, "median", noise="gaussian:sigma=5").data)
     assert np.abs(kept - clean)[40:42, 20:140].mean() < 10
     assert np.abs(median - clean)[40:42, 20:140].max() < 30
+
+
+def test_pixels_lost_in_strong_noise_are_found() -> None:
+    """Values of a continuous noise never repeat, and what is cut off is not common where it is light."""
+    rng, lost = np.random.default_rng(3), points(0.12)
+    clean = waves(SIDE)
+    strong = np.where(lost, 0, clean + rng.normal(0, 46, clean.shape)).astype(np.float32)
+    eight_bits = cast(np.where(lost, 0, clean + rng.normal(0, 20, clean.shape)), np.dtype("uint8"))
+    for image, level in ((strong, 46), (eight_bits, 20)):
+        found = hush.analyze(image).channels[0]
+        assert found.impulse_fraction == pytest.approx(lost.mean(), abs=0.01)
+        assert found.impulse_values == (0.0,)
+        assert found.level == pytest.approx(level, rel=0.1)
+
+
+def test_what_is_cut_off_in_the_dark_is_not_lost() -> None:
+    dark = np.random.default_rng(4).normal(12, 20, (SIDE, SIDE)).clip(0).astype(np.float32)
+    found = hush.analyze(dark).channels[0]
+    assert found.impulse_fraction == 0
+    assert found.clipped_low == 0

@@ -16,6 +16,10 @@ _HOME = {
     "psnr": "hush.core.metrics",
     "ssim": "hush.core.metrics",
     "rmse": "hush.core.metrics",
+    "relative_change": "hush.quality.relative_change",
+    "frc": "hush.quality.frc",
+    "cnr": "hush.quality.contrast",
+    "largest_errors": "hush.quality.error_maps",
     "Result": "hush.methods._base",
     "load": "hush.methods._model_file",
     "denoise": "hush._api",
@@ -56,6 +60,10 @@ if TYPE_CHECKING:
     from hush.methods.ssdn import SSDN as SSDN
     from hush.methods.structn2v import StructN2V as StructN2V
     from hush.pretrained.analyze import analyze as analyze
+    from hush.quality.contrast import cnr as cnr
+    from hush.quality.error_maps import largest_errors as largest_errors
+    from hush.quality.frc import frc as frc
+    from hush.quality.relative_change import relative_change as relative_change
 
 
 def __getattr__(name: str) -> Any:

@@ -84,6 +84,7 @@ WRITE = together(
     click.option(
         "--strength-chroma", type=click.FloatRange(0, 1), help="And for colours alone.  [default: --strength]"
     ),
+    click.option("--sharpen", is_flag=True, help="Sharpen the result, and with it what noise is left."),
     click.option("--float", "as_float", is_flag=True, help="Write float32 instead of the file's own type."),
     click.option("--again", is_flag=True, help="Denoise files that hush has denoised already."),
     OVERWRITE,

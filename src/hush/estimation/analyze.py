@@ -142,8 +142,10 @@ def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
     if values.size < 2 or values.min() == values.max():
         return ChannelNoise("none", 0.0, 0.0, 0.0, 0.0, 0.0)
     step = artifacts.quantisation(values)
+    repaired, fraction, odd, stay, lost = without_impulses(planes)
+    if lost:  # at the end of the values they are not what is cut off there, and dark ones not few photons
+        planes, values = repaired, values[~np.isin(values, odd)]
     low, high = artifacts.clipped(values)
-    repaired, fraction, odd, stay = without_impulses(planes)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:
         return _small(planes)
     light = low_count.counted(planes, step)
@@ -157,13 +159,13 @@ def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
             return _few(light, points, line, high, step, spectrum.lags, levels.is_white(spectrum))
     pairs = _pairs(repaired, frames)
     points, line = _fit(pairs, low, high, step, fraction)
-    if fraction and (not odd or line.a > line.error_a > 0):
+    if fraction and not lost and (not odd or line.a > line.error_a > 0):
         # photons come in gains: what looked like impulses may be rare bright ones
 
         def explained(middle: Array) -> Array:
             return 5 * (np.sqrt(np.maximum(line.a * middle + line.b, max(0.2 * line.level, 0.0))) + max(line.a, 0.0))
 
-        repaired, fraction, odd, stay = without_impulses(planes, explained)
+        repaired, fraction, odd, stay, _ = without_impulses(planes, explained)
         pairs = _pairs(repaired, frames)
         points, line = _fit(pairs, low, high, step, fraction)
     extent = float(np.ptp(np.percentile(values, [0.5, 99.5])))

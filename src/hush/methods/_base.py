@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import types
@@ -23,11 +24,13 @@ from hush.core.errors import SettingError, unknown
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.estimation.report import NoiseReport
+from hush.methods._sharpen import sharpen
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
 SAYING = Lock()  # planes may be worked on at once
-STRENGTHS = ("strength", "strength_luma", "strength_chroma")
+STRENGTH_SHARES = ("strength", "strength_luma", "strength_chroma")
+STRENGTHS = (*STRENGTH_SHARES, "sharpen")  # of a result: nothing that was learned or chosen depends on it
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Denoiser:
     """A method that removes noise: scikit-learn's contract.
 
     The constructor stores its arguments and does nothing else; `fit` learns, what it learned ends
-    in ``_``; `denoise` and `run` apply it.
+    in ``_``; `denoise` and `run` apply it. With ``sharpen`` what they give is sharpened, as a last step; see
+    `hush.methods._sharpen.sharpened`.
 
     Attributes
     ----------
@@ -119,7 +123,14 @@ class Denoiser:
     strength: float = 1.0
     strength_luma: float | None = None
     strength_chroma: float | None = None
+    sharpen: bool = False
     seed: int = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the method's `run` end with the sharpening, where that is asked for."""
+        super().__init_subclass__(**kwargs)
+        if "run" in vars(cls):
+            cls.run = _ending_sharp(cls.run)  # type: ignore[method-assign]
 
     def __new__(cls, **settings: Any) -> Self:
         """Refuse a setting that there is not, as the command line does."""
@@ -214,7 +225,7 @@ class Denoiser:
         for name, value in self.settings.items():
             demand(_suits(value, hints[name]), name, value, _wanted(hints[name]))
         demand(self.ndim in (2, 3), "ndim", self.ndim, "2 or 3")
-        for name in STRENGTHS:
+        for name in STRENGTH_SHARES:
             value = getattr(self, name)
             usual = "" if name == "strength" else ", or none: as strength"
             demand(value is None or 0 <= value <= 1, name, value, f"0 (nothing is removed) to 1 (all of it){usual}")
@@ -264,6 +275,30 @@ class Denoiser:
             Instead of the settings' own.
         """
         raise TypeError(f"{type(self).__name__} has no run: a method of hush.methods answers it")
+
+
+def _ending_sharp(run: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a method's `run` that sharpens what it gives, if the method's settings say so."""
+
+    @functools.wraps(run)
+    def sharp(
+        self: Denoiser,
+        image: Image | Array,
+        out: Array | None = None,
+        done: Report | None = None,
+        std: Array | None = None,
+        strength: Strength | None = None,
+    ) -> Result:
+        noisy = as_image(image) if self.sharpen else image  # once, so that a guess is said once
+        result = run(self, noisy, out, done, std, strength)
+        if self.sharpen and type(self).run is sharp:  # not in the run of a class above, which it calls
+            sharpen(result.image, noisy)
+            if result.std is not None:
+                sentence = "The standard deviation is that before the sharpening, which makes it larger."
+                warn(result.info, Finding("std-before-sharpening", sentence))
+        return result
+
+    return sharp
 
 
 def learning(build: Callable[[], Denoiser]) -> Callable[[Image], Callable[[Image], Image]] | None:

@@ -15,6 +15,7 @@ JUDGED = 4.0  # seconds more until what was trained is judged
 BM3D = 14.0  # seconds for a million pixels, on two cores
 # the same of the network with test-time augmentation by eight; times as long with weights of more arithmetic
 TURNS_COST, HEAVY = 2.7, 1.7
+LOOPED, USUAL_NOISES = 1.5, 2  # of a look at noises, and how many are usual in a mixture
 LEARNED = 5.0  # and of one that was trained on the image
 # seconds of a step of training further what comes trained, and before the first of them
 STEP_SECONDS, LOOK_SECONDS = 0.08, 2.0
@@ -75,6 +76,8 @@ class Clock:
             best = settings.get("best") or settings.get("weights", "").endswith(weights.BEST)
             turns = settings.get("turns", 8) if settings.get("tta") else 1
             return float(times * (HEAVY if best else 1.0) * TURNS_COST * turns / 8 * million)
+        if method == "noisebreaker":
+            return float(LOOPED + times * USUAL_NOISES * TURNS_COST / 8 * million)
         if method == "finetuned":
             learning = (settings.get("steps") or USUAL_STEPS) * settings.get("batch", BATCH) / BATCH * self._step()
             return float(LOOK_SECONDS + learning) + self.seconds("pretrained", {"tta": True, "best": True}, image)

@@ -39,7 +39,7 @@ def certain_shares(noisy: Image, clean: Image, report: NoiseReport, denoise: Den
     domain = Domain(noisy, report)
     before = domain.stack(noisy.data, Stabilizer.forward)
     after = domain.stack(clean.data, Stabilizer.forward_mean)
-    hit = domain.stack(noisy.data, impulses_of)
+    hit = domain.stack(noisy.data, Stabilizer.hit)
     with np.errstate(invalid="ignore"):  # infinite values stay
         removed = np.square(before - after)
     power = np.square(domain.deviation(after))
@@ -55,11 +55,6 @@ def certain_shares(noisy: Image, clean: Image, report: NoiseReport, denoise: Den
             share *= 1 - float(passing[number])
         shares[plane.channel] = min(shares[plane.channel], share)
     return shares
-
-
-def impulses_of(way: Stabilizer, plane: Array) -> Array:
-    """Where pixels of a plane were taken for impulses, of which nothing is to stay."""
-    return np.zeros(plane.shape, bool) if way.noise.impulses_stay else way.repair(plane) != plane
 
 
 def _passing(window: Image, report: NoiseReport, denoise: Denoise) -> Array:
@@ -91,7 +86,7 @@ def keep_the_rest(noisy: Image, result: Result, shares: Sequence[float], report:
         noises = report.channels[plane.channel * samples : (plane.channel + 1) * samples]
         before, after = plane.view(noisy.data), plane.view(result.image.data)
         each = zip(map(Stabilizer, noises), np.asarray(before, np.float32), strict=True)
-        hit = np.stack([impulses_of(way, one) for way, one in each])
+        hit = np.stack([way.hit(one) for way, one in each])
         with np.errstate(invalid="ignore"):
             mixed = before + share * (np.asarray(after, np.float64) - before)
         if result.std is not None:

@@ -76,7 +76,8 @@ def load(path: str | Path, **settings: Any) -> NetDenoiser:
     path : path
         A file that `save_model` or ``hush train`` wrote.
     **settings
-        How to run it: ``device, precision, tile, tta, renormalize, strength, strength_luma, strength_chroma``.
+        How to run it: ``device, precision, tile, tta, renormalize, strength, strength_luma, strength_chroma,
+        sharpen``.
 
     Returns
     -------

@@ -297,6 +297,8 @@ class Auto(PreparedInput):
         wanted.append(("bm3d", {}))
         if self.effort == "fast":
             return wanted
+        if any(channel.impulses_removed >= MANY for channel in self.report_.channels):  # noises over each other
+            wanted.append(("noisebreaker", {}))
         rival = weights.rival(image.samples(), usual.weights_used, best=True)
         if usual.weights_used and rival and not mask:
             wanted.append(("pretrained", {"weights": rival, "tta": True}))

@@ -15,6 +15,7 @@ ENDS = (0.005, 0.995)  # quantiles of the values, between which is the range
 SAMPLE = 20_000  # values of which they are taken
 EPSILON = 1e-6
 LEAST_SPREAD = 0.05  # of a fact
+MOST_UNUSUAL = 5.0  # deviations of a fact off its mean: examples say nothing of more
 USUAL_LEVEL = -5.0  # logarithm of a usual level in units of the range
 
 
@@ -107,7 +108,7 @@ class Agreement(nn.Module):
     def each(self, seen: Tensor, facts: Tensor) -> Tensor:
         """Return what each member says, (members, B, 5)."""
         middle, blocks = seen[:, 2:3], facts[:, :1]
-        known = (facts - self.get_buffer("usual")) / self.get_buffer("spread")
+        known = ((facts - self.get_buffer("usual")) / self.get_buffer("spread")).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
         given = torch.cat([seen - USUAL_LEVEL, blocks - middle, known], 1)
         said = []
         for member in self.members:

@@ -69,7 +69,10 @@ def estimate(planes: Sequence[Array], blocks: Evidence) -> NDArray[np.float64] |
             shown, span = inputs(torch.from_numpy(window[None, None]))
             facts = torch.from_numpy(facts_of(blocks, float(span[0]), window.size))
             whole = agreement(seen(shown)[0], facts[None])
-        told.append(np.exp(whole[0].double().numpy()) * float(span[0]))
+        quantiles = np.exp(whole[0].double().numpy()) * float(span[0])
+        told.append(
+            np.minimum(quantiles, float(np.std(window, dtype=np.float64)))
+        )  # noise is no more than all there is
     return np.median(told, 0) if told else None
 
 

@@ -18,7 +18,7 @@ from hush.pretrained.level_body import pinball, truth_of
 from hush.pretrained.level_data import Floats, draw
 
 CUTS, OFTEN = (64, 96, 128, 192, 256), (0.15, 0.2, 0.25, 0.2, 0.2)  # sides of the images, and how often
-PADDED, LACKING, HIT = 0.1, 0.1, 0.15  # shares of images with a border of one value, one that is missing, impulses
+PADDED, LACKING, HIT = 0.1, 0.1, 0.25  # shares of images with a border of one value, one that is missing, impulses
 MOST_HIT = 0.2  # of the pixels
 FITTED, LEARNING_RATE, DECAY, DRAWN = 8000, 3e-3, 0.1, 1024  # steps over so many examples
 
@@ -62,7 +62,7 @@ def _partly(noisy: Floats, variance: Floats, rng: np.random.Generator) -> tuple[
         return np.where(border, np.float32(np.nan), noisy), variance
     if chance < PADDED + LACKING + HIT:
         low, high = float(noisy.min()), float(noisy.max())
-        stuck = (low, high)[: int(rng.integers(1, 3))]
+        stuck: tuple[float, ...] = ((low,), (low, high), (float(rng.uniform(low, high)),))[int(rng.integers(3))]
         values = rng.choice(stuck, noisy.shape) if rng.random() < 0.7 else rng.uniform(low, high, noisy.shape)
         hit = rng.random(noisy.shape) < rng.uniform(0, MOST_HIT)
         return np.where(hit, values, noisy).astype(np.float32), variance

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hush.estimation.impulses import RING
 from hush.nets._level import GRID, QUANTILES, LevelNet, inputs
 from hush.pretrained._steps import Report, take
 from hush.pretrained.level_data import Floats, draw
@@ -16,6 +18,10 @@ from hush.pretrained.level_data import Floats, draw
 IMAGES = 16  # a step
 SIDES, SHARES = (96, 64, 128), (0.5, 0.25, 0.25)  # of the images of a step
 RATE = 1.5e-3
+REPAIRED_SHARE, MOST_REPAIRED = (
+    0.12,
+    0.25,
+)  # share of images with pixels that were filled in, as impulses are, and how many
 NOTHING = 3e-4  # of the range: a level that counts as none
 
 
@@ -39,7 +45,16 @@ def batch(pool: Sequence[Floats], number: int, side: int, rng: np.random.Generat
     """Return noisy images and their variance, both (B, 1, side, side)."""
     drawn = [draw(pool, side, rng) for _ in range(number)]
     noisy, variance = (torch.from_numpy(np.stack(each))[:, None] for each in zip(*drawn, strict=True))
-    return noisy, variance
+    return torch.stack([_filled(one, rng) for one in noisy]), variance
+
+
+def _filled(noisy: Tensor, rng: np.random.Generator) -> Tensor:
+    """In some images (1, Y, X) some pixels are the median of the eight around."""
+    if rng.random() >= REPAIRED_SHARE:
+        return noisy
+    around = ndimage.median_filter(noisy.numpy(), footprint=RING[None], mode="mirror")
+    hit = rng.random(noisy.shape) < rng.uniform(0, MOST_REPAIRED)
+    return torch.from_numpy(np.where(hit, around, noisy.numpy()))
 
 
 def truth_of(variance: Tensor, span: Tensor) -> Tensor:

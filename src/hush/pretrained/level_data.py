@@ -114,8 +114,8 @@ def _changed(scene: Floats, pool: Sequence[Floats], rng: np.random.Generator) ->
     scene = scene.T if rng.random() < 0.5 else scene
     scene = 255 - scene if rng.random() < 0.3 else scene
     if rng.random() < 0.3:
-        low, high = scene.min(), scene.max() + 1e-6
-        scene = low + (high - low) * ((scene - low) / (high - low)) ** np.exp(rng.normal(0, 0.4))
+        low, extent = scene.min(), max(float(np.ptp(scene)), 1e-6)
+        scene = low + extent * ((scene - low) / extent) ** np.exp(rng.normal(0, 0.4))
     if rng.random() < 0.25:
         other = pool[int(rng.integers(len(pool)))][: len(scene), : len(scene)]
         place = rng.integers(len(scene) // 4, 3 * len(scene) // 4)

@@ -19,7 +19,7 @@ from hush.pretrained.level_agreement import Examples, examples, fit
 from hush.pretrained.level_body import IMAGES, NOTHING, learned
 from hush.pretrained.level_data import scenes
 
-STEPS, EXAMPLES, HELD_OUT = 16_000, 36_000, 1500
+STEPS, EXAMPLES, HELD_OUT = 18_000, 44_000, 1500  # of fewer steps so many fewer examples
 # of the scenes in which blocks are looked at: they tell more of larger ones; share of as many of them
 LARGE_SIDE, LARGE_SHARE = 256, 0.25
 SEEN = 1 / 255  # of the range: noise of a grey level
@@ -39,15 +39,16 @@ def train(
     """
     begun, steps = time.perf_counter(), steps or STEPS
     seen = learned(scenes(data, DEVELOPMENT, seed), steps, seed, report)
-    number = min(EXAMPLES, steps)
+    number = max(1, EXAMPLES * steps // STEPS)
     known = examples(seen, scenes(data, DEVELOPMENT, seed, side=LARGE_SIDE, share=LARGE_SHARE), range(number), seed)
     agreement = fit(known, seed)
     other = scenes(data, DEVELOPMENT, seed, development=True, side=LARGE_SIDE)
-    held_out = examples(seen, other, range(min(HELD_OUT, steps)), seed + 7)
+    held_out = examples(seen, other, range(min(HELD_OUT, number)), seed + 7)
     note = {
         "steps": steps, "batch": IMAGES, "examples": number, "seed": seed,
         "seconds": round(time.perf_counter() - begun), "device": device_name("cpu"),
-        "command": f"hush pretrain level --steps {steps}", "scores": reliability(agreement, held_out),
+        "command": "hush pretrain level" + (f" --steps {steps}" if steps != STEPS else ""),
+        "scores": reliability(agreement, held_out),
     }  # fmt: skip
     level.write(path, seen, agreement, note)
 

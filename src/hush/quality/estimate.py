@@ -70,7 +70,7 @@ def judge(
     """Estimate the risk of a fitted method on an image, in units of the variance of its noise.
 
     It is measured where the noise is of one level: by Stein's formula where it is white, and by masked pixels where it
-    is spatially correlated.
+    is spatially correlated. Where impulses were nothing is told.
 
     Parameters
     ----------
@@ -93,12 +93,16 @@ def judge(
         Where it comes from, if from Stein's formula, and sure enough that means may be weighed by it.
     """
     domain = Domain(image, report)
-    noisy = domain.stack(image.data, Stabilizer.forward)
+    noisy = domain.stack(image.data, lambda way, plane: way.forward(way.repair(plane)))  # a moved impulse is none
+    hit = domain.stack(image.data, Stabilizer.hit)
     unit = float(np.mean(domain.sigma**2))
     if all(channel.white for channel in report.channels):
         probe = like(noisy.shape, domain.lags, seed).astype(np.float32)  # what passes for white may be a little shared
         found = risk.stein(domain.through(denoise), noisy, domain.deviation(noisy), probe=probe)
-        scaled = risk.Stein(found.away / unit**0.5, found.passed / unit, found.power / unit)
+        known = ~hit / max(float(np.mean(~hit)), 1e-3)  # where impulses were nothing is known
+        scaled = risk.Stein(
+            found.away * np.sqrt(known) / unit**0.5, found.passed * known / unit, found.power * known / unit
+        )
         return scaled.risk, scaled
     hidden = hidden_risk(denoise, domain, noisy, seed, learn)
     return risk.Risk(hidden.value / unit, hidden.error / unit), None

@@ -108,3 +108,7 @@ class Stabilizer:
                 busy = ndimage.percentile_filter(away, 75, footprint=ring, mode="mirror")
                 hit &= busy < 0.35 * away
         return np.where(hit, middle, image)
+
+    def hit(self, image: Array) -> Array:
+        """Where pixels (Y, X) were taken for impulses, of which nothing is to stay."""
+        return np.zeros(image.shape, bool) if self.noise.impulses_stay else self.repair(image) != image
