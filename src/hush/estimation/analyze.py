@@ -16,7 +16,7 @@ from hush.core.tiling import windows
 from hush.core.units import Units
 from hush.estimation import artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
-from hush.estimation.impulses import without_impulses
+from hush.estimation.impulses import cleared, without_impulses
 from hush.estimation.learned import Estimator, with_learned_level
 from hush.estimation.no_data import no_data
 from hush.estimation.outliers import outliers
@@ -127,7 +127,7 @@ def _striped(planes: list[Array], frames: bool, estimator: Estimator | None) -> 
         planes = [without_stripes(plane, new) for plane in planes]
         found = _channel(planes, frames)
     if estimator is not None and not (frames and len(planes) > 1):
-        seen = without_impulses(planes).planes if found.impulse_fraction else planes
+        seen = cleared(planes) if found.impulse_fraction else planes
         found = with_learned_level(found, seen, estimator)
     if not stripes:
         return found

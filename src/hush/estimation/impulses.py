@@ -98,6 +98,15 @@ def without_impulses(planes: Sequence[Floats], explained: Callable[[Floats], Flo
     )
 
 
+def cleared(planes: Sequence[Floats]) -> list[Floats]:
+    """Return planes without impulses: lost pixels are missing, others are filled in."""
+    clear = without_impulses(planes)
+    if not clear.lost:
+        return list(clear.planes)
+    each = zip(planes, clear.planes, strict=True)
+    return [np.where(plane == whole, plane, np.float32(np.nan)) for plane, whole in each]
+
+
 def _quiet(plane: Floats) -> NDArray[np.bool_]:
     """The half of the pixels around which values differ least."""
     plane = np.nan_to_num(plane)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hush.estimation.analyze import analyze
-from hush.estimation.impulses import without_impulses
+from hush.estimation.impulses import cleared
 from hush.estimation.learned import Evidence
 from hush.nets._level import Agreement, LevelNet, inputs
 from hush.pretrained import level
@@ -35,7 +35,7 @@ def examples(seen: LevelNet, pool: Sequence[Floats], numbers: Sequence[int], see
         rng = np.random.default_rng([seed, number])
         noisy, variance = _partly(*draw(pool, int(rng.choice(CUTS, p=OFTEN)), rng), rng)
         found = analyze(noisy).channels[0]
-        plane = without_impulses([noisy]).planes[0] if found.impulse_fraction else noisy  # as the analysis has it
+        plane = cleared([noisy])[0] if found.impulse_fraction else noisy  # as the analysis has it
         window = level.window_of(plane)
         if window is None or found.photons or found.binary or not np.ptp(window) > 0:
             continue

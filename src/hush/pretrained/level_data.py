@@ -21,7 +21,7 @@ from hush.noise.poisson_gaussian import PoissonGaussian
 Floats = NDArray[np.float32]
 
 SCENE_SIDE = 128  # of the scenes
-OF_A_PHOTOGRAPH, OF_A_KIND, OF_CELLS = 6, 300, 60  # scenes
+OF_A_PHOTOGRAPH, OF_A_KIND, OF_CELLS = 6, 120, 60  # scenes
 SHRINK = (1.0, 2.2)  # of photographs, so that their own noise is gone
 # of which so many of the first repeat others, and so many of the last are for development
 PHOTOGRAPH_FILES = (("BSDS500_train/*.jpg", 0, 20), ("Train400/*.png", 200, 40))
