@@ -143,7 +143,7 @@ def _channel(planes: list[Array], frames: bool) -> ChannelNoise:
         return ChannelNoise("none", 0.0, 0.0, 0.0, 0.0, 0.0)
     step = artifacts.quantisation(values)
     repaired, fraction, odd, stay, lost = without_impulses(planes)
-    if lost:  # at the end of the values they are not what is cut off there, and dark ones not few photons
+    if lost:  # at the end of the values they are not what is cut off there, and dark ones not a low count
         planes, values = repaired, values[~np.isin(values, odd)]
     low, high = artifacts.clipped(values)
     if sum((plane.shape[0] - 4) // 4 * ((plane.shape[1] - 4) // 4) for plane in planes if min(plane.shape) >= 8) < 16:

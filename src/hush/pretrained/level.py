@@ -27,6 +27,7 @@ NETWORKS = ("seen.", "agreement.")
 BLOCK_FACTS = 18  # numbers that say what blocks found
 FACTS = BLOCK_FACTS + BAND_FACTS
 LOGARITHMS = (-9.0, 1.0)  # of a level in units of the range
+MOST_LEVEL = 1.1  # deviations of all there is: noise is no more, but for chance
 MOST_MISSING = 0.01  # share of the pixels that may be filled in
 
 
@@ -70,9 +71,7 @@ def estimate(planes: Sequence[Array], blocks: Evidence) -> NDArray[np.float64] |
             facts = torch.from_numpy(facts_of(blocks, float(span[0]), window.size))
             whole = agreement(seen(shown)[0], facts[None])
         quantiles = np.exp(whole[0].double().numpy()) * float(span[0])
-        told.append(
-            np.minimum(quantiles, float(np.std(window, dtype=np.float64)))
-        )  # noise is no more than all there is
+        told.append(np.minimum(quantiles, MOST_LEVEL * float(np.std(window, dtype=np.float64))))
     return np.median(told, 0) if told else None
 
 

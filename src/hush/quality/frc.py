@@ -26,7 +26,7 @@ FIRST_LEAKED = 8  # ring from which on a natural spectrum falls by less than tha
 INDEPENDENT_SHARE = 0.58  # of a ring's Fourier pixels under the window, from the scatter of white noise
 # standard errors by which the correlation below the cutoff exceeds 0, or there is none: they are those of independent
 # rings, and neighbours are not, so that it takes about 3 of the true ones
-CHANCE = 4.5
+BY_CHANCE = 4.5
 SPLIT = 4  # pixels of the image for each of a part of the chequerboard split
 ROUNDING = 1e-16  # power below that share of the largest ring's is rounding
 
@@ -341,7 +341,7 @@ def _crossing(
     below = np.flatnonzero(curve[LOWEST_RINGS:] < limits[LOWEST_RINGS:]) + LOWEST_RINGS
     last = int(below[0]) if below.size else curve.size
     weight = independent[:last]
-    if last == LOWEST_RINGS or (raw[:last] * weight).sum() < CHANCE * np.sqrt(weight.sum() / 2):
+    if last == LOWEST_RINGS or (raw[:last] * weight).sum() < BY_CHANCE * np.sqrt(weight.sum() / 2):
         return "none", None
     if not below.size:
         return "beyond", None
