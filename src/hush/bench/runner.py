@@ -27,12 +27,13 @@ from hush.noise import parse
 
 KEYS = {
     "": {"title", "about", "kind", "data", "noise", "method", "seeds", "baseline", "scale",
-         "common"},
+         "common", "paper", "shows", "published"},
     "data": {"name", "files", "reference", "generate", "count", "first", "last", "pick", "peak", "grey", "fit_gain",
              "copies", "crop", "train", "pretrain", "volume", "kinds"},
     "noise": {"notation", "clip8"},
     "method": {"name", "peer", "settings", "label", "family", "begin"},
-    "scale": {"images", "crop", "seeds", "seconds", "steps"},
+    "scale": {"images", "crop", "seeds", "seconds", "steps", "hours"},
+    "published": {"data", "noise", "method", "score", "value", "where"},
 }  # fmt: skip
 SCALES = ("smoke", "cpu", "full")
 PICTURE = 160  # side of the pictures that are kept
@@ -75,7 +76,7 @@ def load(name: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise HushError(f"the recipe {name} cannot be read: {error}") from None
     _check("", recipe)
-    for part in ("data", "noise", "method"):
+    for part in ("data", "noise", "method", "published"):
         for one in recipe.get(part, []):
             _check(part, one)
     for one in recipe.get("scale", {}).values():

@@ -21,7 +21,7 @@ from hush.noise.poisson_gaussian import PoissonGaussian
 Floats = NDArray[np.float32]
 
 SCENE_SIDE = 128  # of the scenes
-OF_A_PHOTOGRAPH, OF_A_KIND, OF_CELLS = 6, 120, 60  # scenes
+OF_A_PHOTOGRAPH, OF_A_KIND, OF_CELLS = 12, 120, 60  # scenes
 SHRINK = (1.0, 2.2)  # of photographs, so that their own noise is gone
 # of which so many of the first repeat others, and so many of the last are for development
 PHOTOGRAPH_FILES = (("BSDS500_train/*.jpg", 0, 20), ("Train400/*.png", 200, 40))
@@ -30,7 +30,10 @@ LEVELS = (0.4, 70.0)  # grey levels of 255
 PHOTONS, READ = (2.0, 5000.0), (0.3, 20.0)
 AMPLIFIED, EXCESS = 0.3, (1.15, 2.5)  # share of photons that are amplified by chance, and how much more noise
 SPECKLES = (0.02, 0.4)
-EVEN_LEVEL, LIGHT = 0.55, 0.35  # shares of the noisy ones: of one level, of photons; the others are speckle
+# shares of the noisy ones: of one level, of photons, speckle, and bent by what follows the noise
+EVEN_LEVEL, LIGHT, SPECKLED, BENT = 0.5, 0.32, 0.08, 0.1
+MAGNITUDE, TONE_EXPONENTS = 0.3, (1.4, 3.0)  # share of the last that are magnitudes, as of MRI; the others' tone curve
+BENT_LEVELS, BENT_DRAWS = 48, 400  # at which a bent noise's variance is measured, and by how many draws
 # share with spatially correlated noise, its length; of these the share that is so along one axis only
 SHARED, SHARED_LENGTHS, ALONG = 0.25, (0.4, 2.0), 0.4
 DARK, MOST_DARK = 0.3, 0.6  # share of clipped images of which much is cut off in the dark, and how much
@@ -127,30 +130,62 @@ def _changed(scene: Floats, pool: Sequence[Floats], rng: np.random.Generator) ->
 
 
 def _noise(scene: Floats, span: float, rng: np.random.Generator) -> tuple[Any, Floats]:
-    """Noise of one level, of photons with read noise, or speckle, some of it spatially correlated; and its variance."""
-    kind, dark = rng.random(), np.asarray(scene - scene.min(), np.float64)
-    shared = rng.random() < SHARED
-    if kind < EVEN_LEVEL:
-        sigma = span / 255 * _log_uniform(LEVELS, rng)
-        even = rng.uniform(-1, 1, dark.shape) * np.sqrt(3) if rng.random() < EVEN else rng.standard_normal(dark.shape)
-        noise, variance = sigma * even, np.full_like(dark, sigma**2)
-    elif kind < EVEN_LEVEL + LIGHT:
-        read = span / 255 * _log_uniform(READ, rng) if rng.random() < 0.6 else 0.0
-        gain = span / _log_uniform(PHOTONS, rng)
-        amplified = rng.random() < AMPLIFIED
-        light = EMCCD(gain, 0.0, read, rng.uniform(*EXCESS)) if amplified else PoissonGaussian(gain, 0.0, read)
-        noise, variance = light.sample(dark, rng) - dark, light.moments(dark)[1]
-    else:
-        share = rng.uniform(*SPECKLES)
-        bright = dark + rng.choice([0.0, 0.1]) * span
-        looks = 1 / share**2
-        grain = (
-            rng.gamma(looks, 1 / looks, dark.shape) - 1
-            if rng.random() < 0.5
-            else share * rng.standard_normal(dark.shape)
-        )
-        noise, variance = bright * grain, (bright * share) ** 2
+    """Noise of one of four families, some of it spatially correlated; and its variance."""
+    dark = np.asarray(scene - scene.min(), np.float64)
+    family = (_even, _light, _speckle, _bent)[int(rng.choice(4, p=[EVEN_LEVEL, LIGHT, SPECKLED, BENT]))]
+    shared = family is not _bent and rng.random() < SHARED
+    noise, variance = family(dark, span, rng)
     return _smoothed(noise, rng) if shared else noise, variance.astype(np.float32)
+
+
+def _even(dark: Any, span: float, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Noise of one level everywhere, mostly Gaussian."""
+    sigma = span / 255 * _log_uniform(LEVELS, rng)
+    even = rng.uniform(-1, 1, dark.shape) * np.sqrt(3) if rng.random() < EVEN else rng.standard_normal(dark.shape)
+    return sigma * even, np.full_like(dark, sigma**2)
+
+
+def _light(dark: Any, span: float, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Noise of photons, of some amplified, of some with read noise."""
+    read = span / 255 * _log_uniform(READ, rng) if rng.random() < 0.6 else 0.0
+    gain = span / _log_uniform(PHOTONS, rng)
+    amplified = rng.random() < AMPLIFIED
+    light = EMCCD(gain, 0.0, read, rng.uniform(*EXCESS)) if amplified else PoissonGaussian(gain, 0.0, read)
+    return light.sample(dark, rng) - dark, light.moments(dark)[1]
+
+
+def _speckle(dark: Any, span: float, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Noise that multiplies, of a gamma distribution or Gaussian."""
+    share = rng.uniform(*SPECKLES)
+    bright = dark + rng.choice([0.0, 0.1]) * span
+    looks = 1 / share**2
+    grain = (
+        rng.gamma(looks, 1 / looks, dark.shape) - 1 if rng.random() < 0.5 else share * rng.standard_normal(dark.shape)
+    )
+    return bright * grain, (bright * share) ** 2
+
+
+def _bent(dark: Any, span: float, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Noise that goes through what follows it: the tone curve of a camera, or the magnitude of a complex number.
+
+    Its variance is measured by drawing it at some brightnesses.
+    """
+    if rng.random() < MAGNITUDE:
+        sigma = span / 255 * _log_uniform(LEVELS, rng)
+
+        def noisy(clean: Any) -> Any:
+            return np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))
+    else:
+        gamma, photons, read = rng.uniform(*TONE_EXPONENTS), _log_uniform(PHOTONS, rng), _log_uniform(READ, rng) / 255
+
+        def noisy(clean: Any) -> Any:
+            light = (clean / span) ** gamma
+            light = rng.poisson(light * photons) / photons + rng.normal(0, read / gamma, clean.shape)
+            return span * light.clip(0) ** (1 / gamma)
+
+    levels = np.linspace(0, dark.max(), BENT_LEVELS)
+    spread = noisy(np.repeat(levels[:, None], BENT_DRAWS, 1)).var(1)
+    return noisy(dark) - dark, np.interp(dark, levels, spread)
 
 
 def _smoothed(noise: Any, rng: np.random.Generator) -> Any:
