@@ -88,8 +88,8 @@ def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        if folders and Path(pattern).is_dir():
-            inside = [path for path in sorted(Path(pattern).iterdir()) if path.suffix.lower() in io.suffixes()]
+        if folders and Path(pattern).is_dir() and not io.is_folder(pattern):
+            inside = [path for path in sorted(Path(pattern).iterdir()) if path.name.lower().endswith(io.suffixes())]
             if not inside:
                 raise HushError(f"there is no image in the folder {pattern}")
             found |= dict.fromkeys(inside)
@@ -124,13 +124,13 @@ def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> l
     """
     folder = out is not None and (len(sources) > 1 or Path(out).is_dir() or out.endswith(("/", os.sep)))
     if out is None:
-        targets = [source.with_name(f"{source.stem}_denoised{source.suffix}") for source in sources]
+        targets = [io.beside(source, "_denoised") for source in sources]
     elif folder:
         if Path(out).is_file():
             raise HushError(f"{Path(out).name} is a file, and {len(sources)} results need a folder")
         full = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 -- folds ".." and keeps links
         top = os.path.commonpath([path.parent for path in full])
-        targets = [Path(out) / path.relative_to(top) for path in full]
+        targets = [io.beside(Path(out) / path.relative_to(top), "") for path in full]
     else:
         targets = [Path(out)]
     names: dict[Path, Path] = {}
@@ -138,7 +138,7 @@ def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> l
         other = names.setdefault(target.absolute(), source)
         if other is not source:
             raise HushError(f"{other} and {source} would both become {target}: give folders of their own")
-        if source.is_dir():
+        if source.is_dir() and not io.is_folder(source):
             raise HushError(f"{source.name} is a folder; give its files, e.g. {source / '*.tif'}")
     for target in targets:
         io.check_output(target, overwrite=overwrite, inputs=sources)

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: to a hidden name beside the target, and then renamed."""
+"""Files, and folders that are one image, are written whole or not at all: to a hidden name, and then renamed."""
 
 from __future__ import annotations
 
@@ -61,16 +61,32 @@ def temporary(path: Path, suffix: str | None = None) -> Iterator[tuple[Path, Pat
         yield hidden, target
     finally:
         with suppress(OSError):
-            hidden.unlink(missing_ok=True)
+            shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink(missing_ok=True)
 
 
 def publish(hidden: Path, target: Path) -> None:
     """Bring the bytes to the disk, then swap names: a crash leaves the old file or the new one."""
+    if hidden.is_dir():
+        _publish_folder(hidden, target)
+        return
     with hidden.open("rb+") as file:
         os.fsync(file.fileno())
     if target.exists():
         shutil.copymode(target, hidden)
     hidden.replace(target)
+
+
+def _publish_folder(hidden: Path, target: Path) -> None:
+    """Swap names of folders; the old one goes last, so that one of both is always there, under this name or another."""
+    for path in hidden.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    old = target.with_name(f"{hidden.name}.old")
+    if target.exists():
+        target.replace(old)
+    hidden.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -1,4 +1,14 @@
-"""Reading and writing images: one file a format, found by its suffix, written whole or not at all."""
+"""Reading and writing images: one file a format, found by its suffix, written whole or not at all.
+
+A format is a module with ``SUFFIXES`` and ``read(path, axes)``. It may have
+
+* ``write(path, image)``, unless it can be read only, and ``create(path, like)``, to be written in pieces;
+* ``MAGIC``, the bytes that its files begin with, ``MAGIC_AT`` bytes after the beginning (0);
+* ``holds(folder)``: whether a folder is one image of it;
+* ``CHOICES``: what the images are called of which its files hold several (``"series"``); `read` takes ``choice``, the
+  number or name of one, as a keyword;
+* ``EXTRA``: which extra of hush brings the libraries that it needs, and ``NEEDS``, their modules.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +20,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +30,10 @@ from hush.core import files, registry
 from hush.core.errors import FormatError, HushError, unknown
 from hush.core.image import Array, Image
 
-__all__ = ["check_output", "create", "read", "suffixes", "write"]
+__all__ = ["beside", "check_output", "create", "formats", "is_folder", "parts", "read", "suffixes", "write"]
 
 PathLike = str | os.PathLike[str]
+BEGINNING = 512  # bytes of a file that are looked at to tell its format
 
 
 def suffixes() -> tuple[str, ...]:
@@ -34,15 +47,18 @@ def suffixes() -> tuple[str, ...]:
     return tuple(sorted(_formats_by_suffix()))
 
 
-def read(path: PathLike, axes: str | None = None) -> Image:
+def read(path: PathLike, axes: str | None = None, *, choice: int | str | None = None) -> Image:
     """Read an image with its axes, pixel size and everything needed to write the same kind of file.
 
     Parameters
     ----------
     path : str or path
-        A file whose suffix is one of `suffixes`.
+        A file whose suffix is one of `suffixes`, or a folder that is one image. ``file.h5:name`` and ``file.lif:2`` are
+        one image of a file that holds several.
     axes : str, optional
         One letter an axis, replacing what the file says: T, C, Z, Y, X, S.
+    choice : int or str, optional
+        Which image of a file that holds several (a series, a scene, a data set): its number from 0, or its name.
 
     Returns
     -------
@@ -55,13 +71,18 @@ def read(path: PathLike, axes: str | None = None) -> Image:
     HushError
         Names the file and the reason, whatever went wrong.
     """
-    path = Path(path)
-    head = _first_bytes(path)
-    name, remark = _format_of_content(path, head)
+    path, inside = parts(path)
+    choice = inside if choice is None else choice
+    name, remark = (_format_of_folder(path), []) if path.is_dir() else _format_of_content(path, _first_bytes(path))
+    module, chosen = registry.get("io", name), {}
+    if choice is not None:
+        if not hasattr(module, "CHOICES"):
+            raise FormatError(f"{path.name}: {name.upper()} holds one image, there is no {choice!r} to choose")
+        chosen = {"choice": int(choice) if str(choice).isdecimal() else choice}
     with warnings.catch_warnings(record=True) as caught:  # what libraries mutter belongs to the image
         warnings.simplefilter("always")
         try:
-            image: Image = registry.get("io", name).read(path, axes)
+            image: Image = module.read(path, axes, **chosen)
         except Exception as error:  # tifffile, Pillow, zlib, struct, numpy: each fails in its own way
             raise _unreadable(path, error) from error
     said = [str(one.message) for one in caught if issubclass(one.category, UserWarning | RuntimeWarning)]
@@ -89,7 +110,7 @@ def write(path: PathLike, image: Image, *, overwrite: bool = False) -> None:
         When the format cannot hold the image, the file exists, the disk is full, and so on. An older
         file is then still what it was.
     """
-    path = Path(path)
+    path = parts(path)[0]
     check_output(path, overwrite=overwrite)
     with files.temporary(path, _suffix(path)) as (temporary, target), files.plain_errors(path):
         registry.get("io", _format_of_suffix(path)).write(temporary, image)
@@ -115,20 +136,21 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
         A writable array of the shape and dtype of ``like.data``; None when the format (or this image's
         compression in it) cannot be written in pieces: use `write` then.
     """
-    path = Path(path)
+    path = parts(path)[0]
     check_output(path, overwrite=overwrite)
     with files.temporary(path, _suffix(path)) as (temporary, target):
         with files.plain_errors(path):
             module = registry.get("io", _format_of_suffix(path))
             array = module.create(temporary, like) if hasattr(module, "create") else None
-            if array is not None:
-                _reserve(temporary)
-            else:
+            if array is None:
                 _try_edges(path, like)
+            elif isinstance(array, np.memmap):
+                _reserve(temporary)
         yield array
         if array is not None:
             with files.plain_errors(path):
-                array.flush()
+                if hasattr(array, "flush"):
+                    array.flush()
                 files.publish(temporary, target)
 
 
@@ -160,14 +182,16 @@ def check_output(
     HushError
         Names the path, what is wrong, and what to try.
     """
-    path = Path(path)
-    _format_of_suffix(path)
+    path, inputs = parts(path)[0], [parts(one)[0] for one in inputs]
+    module = registry.get("io", _format_of_suffix(path))
+    if not hasattr(module, "write"):
+        raise FormatError(f"{path.name}: {_suffix(path)} can be read only; write a .tif, .ome.tif or .npy file")
     try:
-        if path.is_dir():
+        if path.is_dir() and not hasattr(module, "holds"):
             raise FormatError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
         if path.exists() and any(Path(i).exists() and path.samefile(i) for i in inputs):
             raise FormatError(f"{path} is an input as well; give the result another name")
-        if path.exists() and not path.is_file():
+        if path.exists() and not path.is_file() and not path.is_dir():
             raise FormatError(f"{path} is not an ordinary file; give another name")
         if path.exists() and not overwrite:
             raise FormatError(f"{path} exists; use --overwrite (overwrite=True) to replace it")
@@ -200,6 +224,70 @@ def _try_edges(path: Path, like: Image) -> None:
             module.write(Path(folder) / f"edge{_suffix(path)}", empty)
 
 
+def parts(path: PathLike) -> tuple[Path, str | None]:
+    """Divide ``file.h5:name`` into the file and the name of the image in it; None where there is no name.
+
+    Examples
+    --------
+    >>> parts("folder/scan.tif")[1] is None
+    True
+    """
+    text = os.fspath(path)
+    for name in registry.names("io"):
+        module = registry.get("io", name)
+        for suffix in module.SUFFIXES if hasattr(module, "CHOICES") else ():
+            at = text.lower().find(suffix + ":")
+            if at >= 0 and len(text) > at + len(suffix) + 1:
+                return Path(text[: at + len(suffix)]), text[at + len(suffix) + 1 :]
+    return Path(text), None
+
+
+def is_folder(path: PathLike) -> bool:
+    """Whether a folder is one image: a series of slices, a Zarr."""
+    return any(hasattr(m := registry.get("io", name), "holds") and m.holds(Path(path)) for name in registry.names("io"))
+
+
+def beside(path: PathLike, addition: str) -> Path:
+    """Return the name of a result beside its input, in the input's format, or OME-TIFF where that can be read only.
+
+    Examples
+    --------
+    >>> beside("scans/a.ome.tif", "_denoised").name
+    'a_denoised.ome.tif'
+    """
+    file, inside = parts(path)
+    suffix = _suffix(file)
+    stem = file.name[: len(file.name) - len(suffix)] + ("" if inside is None else f"_{inside.replace('/', '_')}")
+    if suffix and not hasattr(registry.get("io", _formats_by_suffix()[suffix]), "write"):
+        suffix = ".ome.tif"
+    else:
+        suffix = file.name[len(file.name) - len(suffix) :]  # as it is spelled
+    return file.with_name(f"{stem}{addition}{suffix}")
+
+
+def formats() -> list[dict[str, Any]]:
+    """Return what is known of every format: its name, what it is, suffixes, whether it is written and is here.
+
+    Examples
+    --------
+    >>> [one["suffixes"] for one in formats() if one["name"] == "png"]
+    [('.png',)]
+    """
+    rows = []
+    for name in registry.names("io"):
+        module = registry.get("io", name)
+        needed = getattr(module, "NEEDS", ())
+        rows.append({
+            "name": name,
+            "about": (module.__doc__ or "").partition("\n")[0],
+            "suffixes": module.SUFFIXES,
+            "written": hasattr(module, "write"),
+            "extra": getattr(module, "EXTRA", None),
+            "here": all(find_spec(one) is not None for one in needed),
+        })  # fmt: skip
+    return rows
+
+
 def _formats_by_suffix() -> dict[str, str]:
     return {s: name for name in registry.names("io") for s in registry.get("io", name).SUFFIXES}
 
@@ -219,14 +307,12 @@ def _format_of_suffix(path: Path) -> str:
 
 def _first_bytes(path: Path) -> bytes:
     try:
-        if path.is_dir():
-            raise FormatError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
         if path.exists() and not path.is_file():  # to open a pipe is to wait for who writes into it
             raise FormatError(
                 f"{path.name} is a pipe or a device, and not a file: write what it gives into a file first"
             )
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(BEGINNING)
     except FileNotFoundError as error:
         raise FormatError(f"{path.name}: there is no such file in {path.resolve().parent}") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
@@ -239,13 +325,27 @@ def _first_bytes(path: Path) -> bytes:
 def _format_of_content(path: Path, head: bytes) -> tuple[str, list[str]]:
     """Return the format and a remark when the content is of another format than the suffix says."""
     name = _format_of_suffix(path)
-    magic = getattr(registry.get("io", name), "MAGIC", ())
-    if not magic or head.startswith(magic):
+    if not getattr(registry.get("io", name), "MAGIC", ()) or _begins(name, head):
         return name, []
     for other in registry.names("io"):
-        if head.startswith(getattr(registry.get("io", other), "MAGIC", ()) or (b"\0" * 17,)):
+        if _begins(other, head):
             return other, [f"{path.name} is a {other.upper()} file in spite of its name"]
     raise FormatError(f"{path.name} is not an image: its content is not {name.upper()}")
+
+
+def _begins(name: str, head: bytes) -> bool:
+    """Whether a file of this beginning is of a format that tells by its first bytes."""
+    module = registry.get("io", name)
+    magic = getattr(module, "MAGIC", ())
+    return bool(magic) and head[getattr(module, "MAGIC_AT", 0) :].startswith(magic)
+
+
+def _format_of_folder(path: Path) -> str:
+    for name in registry.names("io"):
+        module = registry.get("io", name)
+        if hasattr(module, "holds") and module.holds(path):
+            return name
+    raise FormatError(f"{path.name} is a folder; give its files, e.g. {path / '*.tif'}")
 
 
 def _unreadable(path: Path, error: Exception) -> HushError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,53 @@ MAP_FROM = 64 * 2**20
 SMALL_FILE = 2**24  # a claim so small harms nobody, and is left to the decoder
 
 SCREENS = (72, 96)  # pixels an inch that programs write when they know nothing
+
+
+def need(module: str, extra: str) -> Any:
+    """Import a library that a person needs only sometimes.
+
+    Raises
+    ------
+    FormatError
+        When it is not here, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise FormatError(f"such files need {name}, which is not here: pip install 'hush-denoise[{extra}]'") from error
+
+
+def choose(number: int | str | None, names: Sequence[str], what: str) -> int:
+    """Return the position of the image that was asked for among those of a file, 0 if none was.
+
+    Parameters
+    ----------
+    number : int, str or None
+        Position from 0, or name.
+    names : sequence of str
+        Of all.
+    what : str
+        What they are called: ``"series"``, ``"scene"``, ``"data set"``.
+
+    Raises
+    ------
+    FormatError
+        When there is none such.
+
+    Examples
+    --------
+    >>> choose("b", ["a", "b"], "series"), choose(None, ["a", "b"], "series")
+    (1, 0)
+    """
+    if number is None:
+        return 0
+    if isinstance(number, int) and number < len(names):
+        return number
+    if number in names:
+        return list(names).index(str(number))
+    listed = ", ".join(f"{place}: {name or 'without a name'}" for place, name in enumerate(names))
+    raise FormatError(f"there is no {what} {number!r}: it holds {listed}")
 
 
 def settle_axes(shape: tuple[int, ...], given: str | None, declared: str | None) -> tuple[str, str | None]:
