@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from PIL import JpegImagePlugin, PngImagePlugin
 
 from hush import io
+from hush.core.errors import FormatError
 from hush.core.image import Image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -401,3 +402,21 @@ def test_streams_are_closed(tmp_path: Path) -> None:
         pytest.skip("this system does not list open files in /proc")
     names = [str(d.readlink()) for d in descriptors.iterdir() if d.is_symlink()]
     assert not [name for name in names if str(tmp_path) in name]
+
+
+def test_names_beside_inputs_and_one_image_of_several(tmp_path: Path) -> None:
+    for name, beside in {
+        "a.ome.tif": "a_denoised.ome.tif", "b.nii.gz": "b_denoised.nii.gz", "C.TIF": "C_denoised.TIF",
+        "d.czi": "d_denoised.ome.tif", "e.lif:2": "e_2_denoised.ome.tif", "f.h5:raw/x": "f_raw_x_denoised.h5",
+    }.items():  # fmt: skip
+        assert io.beside(tmp_path / name, "_denoised") == tmp_path / beside
+    assert io.parts("dir/f.h5:raw/x") == (Path("dir/f.h5"), "raw/x")
+    assert io.parts("a.tif:1") == (Path("a.tif:1"), None)
+    assert io.chosen("scan.lif", "2") == Path("scan.lif:2")
+    with pytest.raises(FormatError):
+        io.chosen("a.png", "2")
+    with pytest.raises(FormatError, match="download"):
+        io.read("s3://bucket/x.zarr")
+    for name in ("a.czi", "b.nd2"):
+        with pytest.raises(FormatError, match="read only"):
+            io.check_output(tmp_path / name)

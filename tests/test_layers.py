@@ -133,7 +133,8 @@ def test_light_commands_stay_light(command: str) -> None:
     assert said.splitlines()[-1] == "[]"
 
 
-ANSWERED = {"MAGIC", "SUFFIXES", "DEPTH", "BLIND"}  # every format, or every network, answers these
+# every format, or every network, answers these
+ANSWERED = {"MAGIC", "MAGIC_AT", "SUFFIXES", "CHOICES", "EXTRA", "NEEDS", "DEPTH", "BLIND"}
 
 
 def test_a_constant_has_one_value() -> None:

@@ -12,7 +12,7 @@ from helpers import data
 from hush.core import registry
 from hush.core.image import Image
 from hush.datasets.synthetic import epithelium
-from hush.estimation.no_data import no_data
+from hush.estimation.no_data import no_data, without_no_data
 from hush.quality.diagnostics import contrast_lost
 
 Y, X = np.mgrid[:96, :96]
@@ -116,3 +116,16 @@ def test_a_result_without_contrast_is_not_given(monkeypatch: pytest.MonkeyPatch)
     assert "contrast-lost" in [getattr(one.message, "code", None) for one in seen]
     flat = np.random.default_rng(0).normal(100, 8, (96, 96))
     assert not contrast_lost(flat, 0 * flat)  # it has no contrast but its noise
+
+
+def test_what_a_file_says_is_padding_is_no_data() -> None:
+    image = np.random.default_rng(0).integers(40, 60, (32, 32)).astype(np.int16)
+    image[3, 5], image[9, 9:12] = -2000, -1990
+    for padding, missing in ((-2000, 1), ((-2000, -1990), 4), (None, 0)):
+        meta = {} if padding is None else {"padding": padding}
+        found = without_no_data(hush.Image(image, "YX", meta=meta))
+        assert int((~np.isfinite(np.asarray(found.data, np.float64))).sum()) == missing
+    with pytest.warns(hush.HushWarning, match="no data"):
+        result = hush.denoise(hush.Image(image, "YX", meta={"padding": (-2000, -1990)}), method="median")
+    assert (result.data[image < 0] == image[image < 0]).all()
+    assert abs(float(result.data[image > 0].mean()) - 50) < 2

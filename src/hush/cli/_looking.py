@@ -8,21 +8,22 @@ from pathlib import Path
 
 import click
 
-from hush.cli._options import AXES, JSON, OVERWRITE
+from hush.cli._options import AXES, JSON, OVERWRITE, SERIES
 from hush.core import registry
 
 
 @click.command(epilog="Example: hush info fish.tif")
 @click.argument("files", nargs=-1, required=True)
 @AXES
+@SERIES
 @JSON
-def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
+def info(files: Sequence[str], axes: str | None, series: str | None, as_json: bool) -> int:
     """Say what is in a file: axes, type, pixel size, range."""
     from hush.cli.console import Console
     from hush.cli.files import Job, Options, expand, file_facts
 
     console = Console(quiet=False, as_json=as_json)
-    planned = [Job(source, source) for source in expand(files)]
+    planned = [Job(source, source) for source in expand(files, series=series)]
     for job in planned:
         with console.attempt([job], len(planned) > 1):
             job.record = file_facts(job.source, Options(axes=axes, again=True))
@@ -30,13 +31,29 @@ def info(files: Sequence[str], axes: str | None, as_json: bool) -> int:
     return console.close(planned)
 
 
-@click.command("list", epilog="Example: hush list --json")
+@click.command("list", epilog="Example: hush list formats")
+@click.argument("what", type=click.Choice(["methods", "formats"]), default="methods")
 @JSON
-def list_(as_json: bool) -> int:
-    """List the methods: what each needs and does."""
+def list_(what: str, as_json: bool) -> int:
+    """List the methods: what each needs and does; or the formats of files."""
+    if what == "formats":
+        return _list_formats(as_json)
     rows = [registry.describe("methods", name) for name in registry.names("methods")]
     for row in rows:
         click.echo(json.dumps(row) if as_json else f"{row['name']:<12}needs {row['needs']:<17}{row['about']}")
+    return 0
+
+
+def _list_formats(as_json: bool) -> int:
+    from hush import io
+
+    for row in io.formats():
+        if as_json:
+            click.echo(json.dumps(row))
+            continue
+        how = "read and written" if row["written"] else "read"
+        how = how if row["here"] else f"needs pip install 'hush-denoise[{row['extra']}]'"
+        click.echo(f"{row['name']:<8}{how}: {' '.join(row['suffixes'])}\n{'':<8}{row['about']}")
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hush.cli._options import AXES, JSON, KNOWN, NOISE_OPTIONS, OVERWRITE, QUIET_OPTION
+from hush.cli._options import AXES, JSON, KNOWN, NOISE_OPTIONS, OVERWRITE, QUIET_OPTION, SERIES
 from hush.core.errors import HushError
 
 
@@ -63,6 +63,7 @@ def simulate(what: str, output: Path, size: int, seed: int, overwrite: bool) -> 
 @click.argument("inputs", nargs=-1, required=True)
 @NOISE_OPTIONS
 @AXES
+@SERIES
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page: .html, or a folder for several.")
 @OVERWRITE
 @JSON
@@ -74,7 +75,7 @@ def analyze(inputs: Sequence[str], report: Path | None, **said: Any) -> int:
 
     console = Console(quiet=said["quiet"], as_json=said["as_json"])
     known = {name: said[name] for name in KNOWN if said[name] is not None}
-    sources = files.expand(inputs)
+    sources = files.expand(inputs, series=said["series"])
     named = zip(sources, files.names_apart(sources, stems=True), strict=True)
     planned = [files.Job(source, source, name) for source, name in named]
     if report is not None and len(planned) > 1 and report.suffix == ".html":

@@ -28,6 +28,9 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 AXES = click.option("--axes", help="What the file's axes are, e.g. ZYX or TCYX; by default what the file says.")
+SERIES = click.option(
+    "--series", "--scene", "series", help="Number (from 0) or name of one image, of files that hold several."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 QUIET_OPTION = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

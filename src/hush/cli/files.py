@@ -72,7 +72,7 @@ class Options:
     reason: str = "asked for"
 
 
-def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
+def expand(patterns: Sequence[str], folders: bool = False, series: str | None = None) -> list[Path]:
     """Turn file names and quoted patterns into files; the same file is taken once.
 
     Parameters
@@ -80,6 +80,8 @@ def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
     patterns : sequence of str
     folders : bool
         Whether a folder stands for the images in it.
+    series : str or None
+        Number or name of one image of every file, where files hold several.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def expand(patterns: Sequence[str], folders: bool = False) -> list[Path]:
         if not matches:
             raise HushError(f"no file matches {pattern!r}")
         found |= dict.fromkeys(Path(match) for match in matches if Path(match).is_file())
-    return list(found)
+    return [io.chosen(path, series) for path in found]
 
 
 def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> list[Job]:

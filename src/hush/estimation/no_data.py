@@ -21,6 +21,8 @@ PLANE_SAMPLE = 1 << 20  # pixels whose range and values are looked at
 def without_no_data(image: Image) -> Image:
     """Return an image with NaN where it holds no data; the image itself where it holds data everywhere.
 
+    What its file says is no data (``meta["padding"]``: a value, or the lowest and the highest of a range) is none.
+
     Examples
     --------
     >>> image = np.random.default_rng(0).integers(40, 60, (32, 32))
@@ -28,17 +30,26 @@ def without_no_data(image: Image) -> Image:
     >>> int(np.isnan(without_no_data(Image(image, "YX")).data).sum())
     100
     """
-    data = None
+    data, padding = None, image.meta.get("padding")
     for plane in image.planes(2):
         for sample, values in enumerate(plane.view(image.data)):
-            where = no_data(np.asarray(values))
-            if where is None:
+            found = [no_data(np.asarray(values)), _stated(np.asarray(values), padding)]
+            where = np.any([one for one in found if one is not None], 0)
+            if not where.any():
                 continue
             if data is None:
                 wide = image.data.dtype.itemsize > 2 and image.data.dtype != np.float32
                 data = np.array(image.data, np.float64 if wide else np.float32)
             plane.view(data)[sample][where] = np.nan
     return image if data is None else replace(image, data=data)
+
+
+def _stated(values: Array, padding: Any) -> Array | None:
+    """Where values are those that a file says stand for no data."""
+    if padding is None:
+        return None
+    low, high = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+    return np.asarray((values >= low) & (values <= high))
 
 
 def no_data(values: Array) -> Array | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -30,9 +31,10 @@ from hush.core import files, registry
 from hush.core.errors import FormatError, HushError, unknown
 from hush.core.image import Array, Image
 
-__all__ = ["beside", "check_output", "create", "formats", "is_folder", "parts", "read", "suffixes", "write"]
+__all__ = ["beside", "check_output", "chosen", "create", "formats", "is_folder", "parts", "read", "suffixes", "write"]
 
 PathLike = str | os.PathLike[str]
+ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/")  # of the net; a path has lost one of its two slashes
 BEGINNING = 512  # bytes of a file that are looked at to tell its format
 
 
@@ -71,6 +73,8 @@ def read(path: PathLike, axes: str | None = None, *, choice: int | str | None = 
     HushError
         Names the file and the reason, whatever went wrong.
     """
+    if ADDRESS.match(os.fspath(path)):
+        raise FormatError(f"{os.fspath(path)} is an address, and only files on disks are read: download it first")
     path, inside = parts(path)
     choice = inside if choice is None else choice
     name, remark = (_format_of_folder(path), []) if path.is_dir() else _format_of_content(path, _first_bytes(path))
@@ -111,9 +115,10 @@ def write(path: PathLike, image: Image, *, overwrite: bool = False) -> None:
         file is then still what it was.
     """
     path = parts(path)[0]
-    check_output(path, overwrite=overwrite)
+    kind = _format_to_write(path, image)
+    check_output(path, overwrite=overwrite, kind=kind)
     with files.temporary(path, _suffix(path)) as (temporary, target), files.plain_errors(path):
-        registry.get("io", _format_of_suffix(path)).write(temporary, image)
+        registry.get("io", kind).write(temporary, image)
         files.publish(temporary, target)
 
 
@@ -137,10 +142,11 @@ def create(path: PathLike, like: Image, *, overwrite: bool = False) -> Iterator[
         compression in it) cannot be written in pieces: use `write` then.
     """
     path = parts(path)[0]
-    check_output(path, overwrite=overwrite)
+    kind = _format_to_write(path, like)
+    check_output(path, overwrite=overwrite, kind=kind)
     with files.temporary(path, _suffix(path)) as (temporary, target):
         with files.plain_errors(path):
-            module = registry.get("io", _format_of_suffix(path))
+            module = registry.get("io", kind)
             array = module.create(temporary, like) if hasattr(module, "create") else None
             if array is None:
                 _try_edges(path, like)
@@ -161,6 +167,7 @@ def check_output(
     inputs: Iterable[PathLike] = (),
     nbytes: int = 0,
     like: Image | None = None,
+    kind: str | None = None,
 ) -> None:
     """Find out before the work whether its result can be written; makes missing folders.
 
@@ -176,20 +183,22 @@ def check_output(
         How much free space is needed; 0 when not known.
     like : Image, optional
         Shape, dtype and metadata of the result: whether the format holds it.
+    kind : str, optional
+        The format, where it is known already.
 
     Raises
     ------
     HushError
         Names the path, what is wrong, and what to try.
     """
-    path, inputs = parts(path)[0], [parts(one)[0] for one in inputs]
-    module = registry.get("io", _format_of_suffix(path))
+    path, sources = parts(path)[0], [parts(one)[0] for one in inputs]
+    module = registry.get("io", kind or _format_to_write(path, like, sources))
     if not hasattr(module, "write"):
         raise FormatError(f"{path.name}: {_suffix(path)} can be read only; write a .tif, .ome.tif or .npy file")
     try:
         if path.is_dir() and not hasattr(module, "holds"):
             raise FormatError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
-        if path.exists() and any(Path(i).exists() and path.samefile(i) for i in inputs):
+        if path.exists() and any(one.exists() and path.samefile(one) for one in sources):
             raise FormatError(f"{path} is an input as well; give the result another name")
         if path.exists() and not path.is_file() and not path.is_dir():
             raise FormatError(f"{path} is not an ordinary file; give another name")
@@ -216,7 +225,7 @@ def check_output(
 
 def _try_edges(path: Path, like: Image) -> None:
     """Write the first rows and columns, empty, to nowhere: what the format cannot hold it says now."""
-    module, few = registry.get("io", _format_of_suffix(path)), slice(0, 16)
+    module, few = registry.get("io", _format_to_write(path, like)), slice(0, 16)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when the result is written
         for edge in (like.crop(few, slice(None)), like.crop(slice(None), few)):
@@ -239,7 +248,26 @@ def parts(path: PathLike) -> tuple[Path, str | None]:
             at = text.lower().find(suffix + ":")
             if at >= 0 and len(text) > at + len(suffix) + 1:
                 return Path(text[: at + len(suffix)]), text[at + len(suffix) + 1 :]
+    folder, colon, name = text.rpartition(":")
+    if colon and name and Path(folder).is_dir() and not Path(text).exists():
+        return Path(folder), name
     return Path(text), None
+
+
+def chosen(path: PathLike, choice: str | None) -> Path:
+    """Return the name of one image of a file that holds several; the file where there is no choice.
+
+    Raises
+    ------
+    FormatError
+        When the file's format holds one image only.
+    """
+    if choice is None:
+        return Path(path)
+    named = Path(f"{os.fspath(path)}:{choice}")
+    if parts(named)[1] is None:
+        raise FormatError(f"{named.name}: such files hold one image, and {choice!r} cannot be chosen: leave it out")
+    return named
 
 
 def is_folder(path: PathLike) -> bool:
@@ -305,6 +333,25 @@ def _format_of_suffix(path: Path) -> str:
     return _formats_by_suffix()[suffix]
 
 
+def _format_to_write(path: Path, image: Image | None = None, inputs: Iterable[Path] = ()) -> str:
+    """Return the format of a result: that of its suffix; without one, as series of slices are, that of its input."""
+    if not _suffix(path) and not path.suffix:
+        if image is not None and _is_known_without_suffix(name := str(image.meta.get("format"))):
+            return name
+        for source in inputs:
+            if _suffix(source):
+                continue
+            name = _format_of_folder(source) if source.is_dir() else _format_of_content(source, _first_bytes(source))[0]
+            if _is_known_without_suffix(name):
+                return name
+    return _format_of_suffix(path)
+
+
+def _is_known_without_suffix(name: str) -> bool:
+    """Whether files of a format are found by their first bytes, and folders by `holds`."""
+    return name in registry.names("io") and hasattr(registry.get("io", name), "MAGIC")
+
+
 def _first_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():  # to open a pipe is to wait for who writes into it
@@ -324,6 +371,10 @@ def _first_bytes(path: Path) -> bytes:
 
 def _format_of_content(path: Path, head: bytes) -> tuple[str, list[str]]:
     """Return the format and a remark when the content is of another format than the suffix says."""
+    if not _suffix(path) and not path.suffix.strip(".0123456789"):  # IM000001, 1.2.840.113619: DICOM files on discs
+        for other in registry.names("io"):
+            if _begins(other, head):
+                return other, []
     name = _format_of_suffix(path)
     if not getattr(registry.get("io", name), "MAGIC", ()) or _begins(name, head):
         return name, []
