@@ -41,6 +41,7 @@ LOOK = 1024  # side of the window in which a result is looked at
 LARGE_WINDOW = 512  # and of the one on which methods are tried where there is time
 LEARNING_PIXELS = 170**2  # pixels of an image from which weights that know nearly all can still learn
 CAMERA_KINDS = ("poisson", "poisson_gaussian")
+LAWFUL = (*CAMERA_KINDS, "gaussian", "none")  # noise whose law the shipped network is told
 LEVEL_FACTORS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 CONSISTENT = (0.75, 1.35)  # and at which the network may be self-consistent
 PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
@@ -299,6 +300,8 @@ class Auto(PreparedInput):
             return wanted
         if any(channel.impulses_removed >= MANY for channel in self.report_.channels):  # noises over each other
             wanted.append(("noisebreaker", {}))
+        if not mask and (doubted or any(channel.kind not in LAWFUL for channel in self.report_.channels)):
+            wanted.append(("noise2vst", {}))
         rival = weights.rival(image.samples(), usual.weights_used, best=True)
         if usual.weights_used and rival and not mask:
             wanted.append(("pretrained", {"weights": rival, "tta": True}))

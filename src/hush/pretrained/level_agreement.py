@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hush.estimation.analyze import analyze
+from hush.estimation.flat_blocks import TooFewBlocksError
 from hush.estimation.impulses import cleared
 from hush.estimation.learned import Evidence
 from hush.nets._level import Agreement, LevelNet, inputs
@@ -39,18 +40,21 @@ def examples(seen: LevelNet, pool: Sequence[Floats], numbers: Sequence[int], see
         window = level.window_of(plane)
         if window is None or found.photons or found.binary or not np.ptp(window) > 0:
             continue
-        blocks = Evidence.of(found, [plane])
+        try:
+            blocks = Evidence.of(found, [plane])
+        except TooFewBlocksError:  # nor is the estimator asked then
+            continue
         with torch.inference_mode():
             shown, span = inputs(torch.from_numpy(window[None, None]))
             told = seen(shown)[0][0]
-            truth = truth_of(torch.from_numpy(variance[np.isfinite(noisy)])[None, None, None], span)[0]
+            truth = truth_of(torch.from_numpy(variance[np.isfinite(plane)])[None, None, None], span)[0]
         rows.append((told, torch.from_numpy(level.facts_of(blocks, float(span[0]), window.size)), truth))
     told, facts, truths = (torch.stack(column).clone() for column in zip(*rows, strict=True))
     return told, facts, truths
 
 
 def _partly(noisy: Floats, variance: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """In some images a border of one value, pixels that are missing, or impulses."""
+    """In some images a border of one value, pixels that are missing, or impulses: noise too, where none finds them."""
     rows, columns = noisy.shape
     tall, wide = (int(size * rng.uniform(0, 0.3)) for size in (rows, columns))
     border = np.ones((rows, columns), bool)
@@ -65,7 +69,9 @@ def _partly(noisy: Floats, variance: Floats, rng: np.random.Generator) -> tuple[
         stuck: tuple[float, ...] = ((low,), (low, high), (float(rng.uniform(low, high)),))[int(rng.integers(3))]
         values = rng.choice(stuck, noisy.shape) if rng.random() < 0.7 else rng.uniform(low, high, noisy.shape)
         hit = rng.random(noisy.shape) < rng.uniform(0, MOST_HIT)
-        return np.where(hit, values, noisy).astype(np.float32), variance
+        return np.where(hit, values, noisy).astype(np.float32), np.where(hit, (values - noisy) ** 2, variance).astype(
+            np.float32
+        )
     return noisy, variance
 
 
