@@ -24,6 +24,7 @@ EXAMPLES = {
     "impulse": "impulse:p=0.3",
     "poisson": "poisson:photons=40",
     "poisson_gaussian": "poisson_gaussian:gain=4,offset=10,sigma=6",
+    "ramp": "ramp:low=24,high=26",
     "rician": "rician:sigma=15",
     "salt_pepper": "salt_pepper:p=0.3",
     "speckle": "speckle:sigma=40",
