@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from hush import __version__
-from hush.cli import _comparing, _denoising, _looking, _noise, _pretraining
+from hush.cli import _bench, _comparing, _denoising, _looking, _noise, _pretraining
 from hush.core.errors import HushError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -28,7 +28,7 @@ def hush() -> None:
 for _command in (
     _denoising.denoise, _denoising.train, _denoising.apply,
     _noise.analyze, _noise.noise, _noise.simulate,
-    _comparing.score, _comparing.compare, _comparing.bench,
+    _comparing.score, _comparing.compare, _bench.bench,
     _pretraining.pretrain, _pretraining.weights_,
     _looking.info, _looking.list_, _looking.report, _looking.doctor,
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Commands that measure: score, compare, bench."""
+"""Commands that measure: score, compare."""
 
 from __future__ import annotations
 
@@ -211,60 +211,3 @@ def compare(
                 click.echo(f"  {entry.note}")
     console.say(f"wrote {output / 'page.html'}")
     return 1 if any(entry.image is None for entry in entries) else 0
-
-
-@click.command(epilog="Example: hush bench classical --scale smoke --table tables.md")
-@click.argument("name", required=False)
-@click.option("--data", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True,
-              help="Folder of the data sets.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of results.  [default: results/NAME]")
-@click.option(
-    "--scale", type=click.Choice(["smoke", "cpu", "full"]), default="cpu", show_default=True, help="How much."
-)
-@click.option("--table", type=click.Path(path_type=Path), help="Put the table into this document.")
-@click.option("--export-noise", type=click.Path(path_type=Path), help="Write the frozen noisy images to this folder.")
-@OVERWRITE
-@QUIET_OPTION
-def bench(
-    name: str | None,
-    data: Path,
-    output: Path | None,
-    scale: str,
-    table: Path | None,
-    export_noise: Path | None,
-    overwrite: bool,
-    quiet: bool,
-) -> int:
-    """Run a recipe: every figure that is published. Without a name: list the recipes."""
-    from hush.bench import runner, studies
-    from hush.cli.console import Console
-    from hush.reports.bench import bench_page, write_document
-
-    if name is None:
-        for one in runner.names():
-            click.echo(f"{one:<20}{runner.load(one)['title']}")
-        return 0
-    console = Console(quiet=quiet, as_json=False)
-    recipe = runner.load(name)
-    make, as_table = studies.kind_of(recipe)
-    short = Path(name).stem
-    folder = output or Path("results") / short
-    with console.counting(short) as progress:
-        rows = runner.run(
-            recipe,
-            make,
-            scale=scale,
-            data=data,
-            out=folder,
-            overwrite=overwrite,
-            export=export_noise,
-            progress=progress,
-        )
-    files.write_text(folder / "recipe.toml", runner.source(name))
-    text = as_table(rows, recipe)
-    bench_page(folder, recipe, text)
-    click.echo(text)
-    if table is not None:
-        write_document(short, recipe, scale, text, json.loads((folder / "environment.json").read_text("utf-8")), table)
-    console.say(f"wrote {folder}")
-    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import click
 from hush.cli._options import (
     AXES,
     EFFORT,
+    JSON,
     LEARN,
     NOISE_OPTIONS,
     OVERWRITE,
     QUIET_OPTION,
     RUN_OPTIONS,
+    SERIES,
     TARGETS,
     UNCERTAINTY,
     WRITE,
@@ -40,6 +43,7 @@ from hush.core.errors import HushError
 @NOISE_OPTIONS
 @TARGETS
 @UNCERTAINTY
+@SERIES
 @WRITE
 def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str | None, **said: Any) -> int:
     """Denoise files, knowing nothing but themselves."""
@@ -48,7 +52,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 
     console, options = console_of(said), options_of(said)
     denoiser = build(said, _api.DEFAULT_METHOD)
-    planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.overwrite)
     check_pages(planned, options)
     pair(planned, targets, denoiser)
     opened = files.open_images(planned, options, results=True)
@@ -72,33 +76,54 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 @TARGETS
 @click.option("--validation", type=click.FloatRange(0, 0.5), help="Share of the files held out; the best weights win.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many of 50 looks without a better one.")
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    help="Cross-validate first: so many models, each tested on files that it has not seen. They are scored against "
+    "--targets, or --noise is put on clean files; with neither by the loss.",
+)
 @AXES
 @click.option("--again", is_flag=True, help="Learn from files that hush has denoised already.")
 @OVERWRITE
+@JSON
 @QUIET_OPTION
-def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, **said: Any) -> int:
+def train(
+    inputs: Sequence[str], output: Path, begin: Path | None, targets: str | None, folds: int | None, **said: Any
+) -> int:
     """Train a model on files or folders and keep it for 'hush apply'."""
-    from hush.cli import files, jobs
+    from hush.cli import _training, files, jobs
     from hush.cli._teaching import METHOD, teach
 
     if said["method"] == METHOD:
+        if folds:
+            raise HushError(f"{METHOD} learns a noise from clean images and is not cross-validated: leave --folds out")
         return teach(inputs, output, begin, said | {"targets": targets})
     console = console_of(said)
     options = files.Options(axes=said["axes"], again=said["again"])
     start, kept = None, None
     if begin is not None:
         start, said["method"], kept = jobs.fine_tuned(begin, said["method"])
-    denoiser = build(said, "n2v", kept)
+    denoiser = build(_training.said_for_folds(said, "n2v") if folds else said, "n2v", kept)
     planned = [files.Job(source, output) for source in files.expand(inputs, folders=True)]
     files.check_model_output(output, said["overwrite"])
-    pair(planned, targets, denoiser)
+    if folds:
+        _training.check_learns(denoiser)
+        _training.pair_for_folds(planned, targets)
+    else:
+        pair(planned, targets, denoiser)
     opened = files.open_images(planned, options)
     console.plan(opened, denoiser, False)
     if opened:
+        how = (opened, denoiser, output)
+        found = _training.validate(*how, folds, said["resume"], console, start) if folds else None
         with console.training(opened) as progress:
-            how = (said["resume"], said["overwrite"], progress, start)
-            written = jobs.train_file(opened, denoiser, output, *how)
+            notes = None if found is None else {"cross_validation": found.as_dict()}
+            written = jobs.train_file(*how, said["resume"], said["overwrite"], progress, start, notes)
+        if folds:
+            _training.finished_folds(output).unlink(missing_ok=True)
         console.say(f"wrote {' and '.join(map(str, written))}")
+        if console.as_json:
+            click.echo(json.dumps(_training.record(written, denoiser, opened, found)))
     return console.close(planned)
 
 
@@ -109,6 +134,7 @@ def train(inputs: Sequence[str], output: Path, begin: Path | None, targets: str 
 @click.option("--renormalize", is_flag=True, help="Measure mean and spread on every image anew.")
 @RUN_OPTIONS
 @UNCERTAINTY
+@SERIES
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:
     """Denoise files with a trained model."""
@@ -116,7 +142,7 @@ def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: b
     from hush.methods._model_file import load
 
     console, options = console_of(said), options_of(said)
-    planned = files.plan_outputs(files.expand(inputs), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.overwrite)
     check_pages(planned, options)
     denoiser = load(model, renormalize=renormalize, **run_settings(said))
     if said["uncertainty"] is not None and not denoiser.uncertain:

@@ -146,10 +146,12 @@ def train_file(
     overwrite: bool,
     progress: Callable[..., None],
     start: NetDenoiser | None = None,
+    notes: dict[str, Any] | None = None,
 ) -> list[Path]:
-    """Fit one model to all jobs and save it, and its last weights where the best ones are others."""
+    """Fit one model to all jobs and save it with `notes`, and its last weights where the best ones are others."""
     partial = path.with_name(path.name + ".partial")
     fit_jobs(jobs, denoiser, partial, resume, progress, start)
+    denoiser.learned_ |= notes or {}
     written = [path]
     save_model(denoiser, path, overwrite=overwrite)
     if any(net is not None for net in denoiser.lasts_):
