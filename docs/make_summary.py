@@ -1,16 +1,22 @@
-"""Write docs/benchmarks/index.md, the summary, from the pages beside it: what `make docs` runs first."""
+"""Write docs/benchmarks/papers.md, figures of papers beside ours, and index.md, the summary: `make docs` runs it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from hush.bench import catalogue, runner
+from hush.bench.catalogue import Figure
 
 PAGES = Path(__file__).parent / "benchmarks"
 TARGET = PAGES / "index.md"
+PAPERS = PAGES / "papers.md"
+ROWS = PAGES / "rows"
 ORDER = (
     "automatic", "effort", "clean", "hard", "micrographs", "shipped-weights", "noise-estimation", "uncertainty",
-    "noisebreaker", "classical", "learned", "noise2void", "careamics", "zero-shot", "fine-tuning", "risk", "medical",
+    "noisebreaker", "classical", "learned", "noise2void", "careamics", "zero-shot", "fine-tuning", "folds", "risk",
+    "medical", "medical-report", "fetal-mri", "autoencoder", "n2v-failures", "noise-map", "methods-seconds", "papers",
 )  # fmt: skip
 HEAD = """# Benchmarks
 
@@ -20,10 +26,21 @@ chosen by hand was chosen on development images ([decision 015](../decisions/015
 exceptions that [the first page](automatic.md) names.
 
 The rows of what hush ships or chooses (`auto`, `pretrained`, `gaussian-fast`, `camera-fast`, `camera-best`,
-`colour-fast`) are of later runs than the others, on the same machine. `hush bench NAME` writes the score of every image
-to `results/NAME/rows.csv`; copied to `docs/benchmarks/rows/NAME.csv` it is listed below. The runs behind today's tables
-left no such files.
+`colour-fast`) are of later runs than the others, on the same machine.
+`hush bench NAME --rows docs/benchmarks/rows/NAME.csv` writes the score of every image and the scale; such files are
+listed below. Most runs behind today's tables left none.
 """
+PAPERS_HEAD = """
+A line for each figure that a paper prints and that a recipe of hush repeats. Ours are means over the rows of the same
+data, noise and method in `docs/benchmarks/rows/NAME.csv`, which
+`hush bench NAME --scale cpu --rows docs/benchmarks/rows/NAME.csv` writes; the scale is the first column of that file.
+± is half of the 95 % interval of our mean over its images (Student's t; of one image over its seeds; none of one).
+**Bold**: ours is worse by more than that. n: our images. "Against" means a difference of means, in percent of the
+other's mean where it says so. What was not as in the paper stands in the last column; how many images a scale has, and
+how long it trains, is in the recipe.
+"""
+NAMES = {"psnr": "PSNR", "psnr_fitted": "PSNR (fitted)", "ssim": "SSIM", "rmse": "RMSE", "mse": "MSE"}
+DIGITS = {"psnr": ".2f", "psnr_fitted": ".2f"}  # of the others four that count
 Row = dict[str, str]
 
 
@@ -81,6 +98,72 @@ def in_short(page: str) -> tuple[str, str]:
     return question, " ".join(answer.split())
 
 
+def page_of(recipe: str) -> str:
+    """Return a link to the page that has a recipe's table, or its name where none has."""
+    for page in sorted(PAGES.glob("*.md")):
+        if f"<!-- bench:{recipe} -->" in page.read_text("utf-8"):
+            return f"[{recipe}]({page.name})"
+    return f"`{recipe}`"
+
+
+def line(one: Figure) -> str:
+    """Return the line of a published figure.
+
+    Examples
+    --------
+    >>> said = dict(recipe="none", paper="P", where="table 1", data="D", noise="real", against="", percent=False)
+    >>> line(Figure(**said, method="m", score="psnr", note="", value=30.5, ours=None, spread=None, count=0, scale=""))
+    '| P | table 1 | D | real | m | PSNR | 30.5 | not run yet | – | – | – | `none` |  |'
+    """
+    digits = ".0f" if one.percent else DIGITS.get(one.score, ".4g")
+    sign = "+" if one.against else ""
+    ours = difference = "–"
+    if one.ours is None or one.difference is None:
+        ours = "not run yet"
+    else:
+        ours = f"{one.ours:{sign}{digits}}" + ("" if one.spread is None else f" ± {one.spread:{digits}}")
+        difference = f"{one.difference:+{digits}}"
+    method = one.method + (f" against {one.against}" if one.against else "")
+    score = NAMES.get(one.score, one.score.replace("_", " ")) + (", %" if one.percent else "")
+    cells = [
+        one.paper, one.where, one.data, one.noise.replace("|", "¦"), method, score, f"{one.value:{sign}g}", ours,
+        f"**{difference}**" if one.worse else difference, str(one.count or "–"), one.scale or "–",
+        page_of(one.recipe), one.note,
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def papers_in_short(figures: Sequence[Figure]) -> str:
+    """Return the answer in a sentence or two."""
+    ran = [one for one in figures if one.ours is not None]
+    worse = [one for one in ran if one.worse]
+    if not ran:
+        return f"Not known yet: {len(figures)} published figures have a recipe, and none was run into a file of rows."
+    return (
+        f"{len(figures)} published figures have a recipe, {len(ran)} were run. {len(ran) - len(worse)} of these are "
+        f"not worse than the paper's by more than the spread of ours, {len(worse)} are."
+    )
+
+
+def papers() -> str:
+    """Return the page of published figures."""
+    recipes = {name: recipe for name in runner.names() if (recipe := runner.load(name)).get("paper")}
+    recipes = dict(sorted(recipes.items(), key=lambda one: (one[1]["paper"].casefold(), one[0])))
+    figures = [one for name in recipes for one in catalogue.published(name, ROWS)]
+    lines = ["# Do the papers' figures come out again?", "", f"**In short.** {papers_in_short(figures)}", PAPERS_HEAD]
+    lines.append(
+        "| paper | where | data | noise | method | score | published | ours | difference | n | scale | recipe "
+        "| not as there |"
+    )
+    lines += ["| --- " * 13 + "|", *map(line, figures), "", "## Shown, where the paper prints no figure", ""]
+    lines += [
+        f"- {recipe['paper']}, {recipe.get('shows', '')}: {page_of(name)}"
+        for name, recipe in recipes.items()
+        if not recipe.get("published")
+    ]
+    return "\n".join(lines) + "\n\n*Made by `make docs`; do not edit.*\n"
+
+
 def summary() -> str:
     """Return the page."""
     lines = [HEAD, "## Questions and answers\n", "| question | in short |", "| --- | --- |"]
@@ -92,11 +175,12 @@ def summary() -> str:
         "Mean PSNR in dB; bold where the paired difference lies outside its 95 % interval. Fitted: after a gain and"
     ]
     lines += ["offset. Starfish: Set12 04 is a crop of a training image. From `auto` and `photographs`.\n", *headline()]
-    if rows := sorted((PAGES / "rows").glob("*.csv")):
+    if rows := sorted(ROWS.glob("*.csv")):
         lines += ["", "## Scores of every image\n", *(f"- [{path.stem}](rows/{path.name})" for path in rows)]
     pages = "\n".join(ORDER)
     return "\n".join(lines) + f"\n\n```{{toctree}}\n:hidden:\n\n{pages}\n```\n\n*Made by `make docs`; do not edit.*\n"
 
 
 if __name__ == "__main__":
+    PAPERS.write_text(papers(), "utf-8")  # first: the summary quotes it
     TARGET.write_text(summary(), "utf-8")

@@ -435,6 +435,10 @@ def test_info_list_doctor(run: Run, tif: Path) -> None:
         "pretrained", "ssdn", "structn2v", "tv", "wavelet", "zs_n2n",
     }  # fmt: skip
     assert "Krull" in rows["n2v"]["about"]
+    formats = {row["name"]: row for row in records(run("list", "formats", "--json")[1])}
+    assert formats["tiff"]["written"]
+    assert ".ome.tif" in formats["tiff"]["suffixes"]
+    assert [run("list", "formats")[1].count(f"{name} ") for name in ("png", "npy")] == [1, 1]
     (machine,) = records(run("doctor", "--json")[1])
     assert machine["hush"] == hush.__version__
     assert machine["threads"] >= 1

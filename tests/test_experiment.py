@@ -211,7 +211,16 @@ def test_studies_on_simulated_cells(tmp_path: Path) -> None:
         "cells", "a", "poisson_gaussian:gain=4", 0, epithelium(128),
         recipes.frozen_noise(epithelium(128), "poisson_gaussian:gain=4", "a", 0), 255.0, False,
     )  # fmt: skip
-    apart = ("trained", "volume")  # have tests of their own
+    apart = (
+        "autoencoder",
+        "collection",
+        "exposures",
+        "failures",
+        "folds",
+        "seconds",
+        "trained",
+        "volume",
+    )  # have tests of their own
     for kind in (kind for kind in studies.names() if kind not in apart):
         make, table = studies.kind_of({"kind": kind})
         method = {"name": "median", "settings": {}, "label": "median"}

@@ -41,7 +41,7 @@ def draw(scores: Mapping[str, Sequence[float]], title: str) -> Image.Image:
     """
     order = sorted(scores, key=lambda name: float(np.mean(scores[name])))
     shown = [place for name in order for place in (*quantiles(scores[name]), float(np.mean(scores[name])))]
-    ticks = _ticks(min(shown), max(shown))
+    ticks = round_numbers(min(shown), max(shown))
     page = Image.new("RGB", (NAMES_WIDTH + PLOT_WIDTH + EDGE, 2 * EDGE + LINE_HEIGHT * len(order)), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(size=14)
 
@@ -71,7 +71,7 @@ def _box(pen: ImageDraw.ImageDraw, places: Sequence[float], mean: float, y: floa
     pen.ellipse((mean - 3, y - 3, mean + 3, y + 3), fill=INK)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def round_numbers(low: float, high: float) -> list[float]:
     """Round numbers from below the lowest value to above the highest."""
     span = max(high - low, 1e-6)
     unit = 10.0 ** math.floor(math.log10(span / MOST_TICKS))

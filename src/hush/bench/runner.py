@@ -33,8 +33,11 @@ KEYS = {
     "noise": {"notation", "clip8"},
     "method": {"name", "peer", "settings", "label", "family", "begin"},
     "scale": {"images", "crop", "seeds", "seconds", "steps", "hours"},
-    "published": {"data", "noise", "method", "score", "value", "where"},
+    "published": {"data", "noise", "method", "score", "value", "where", "against", "percent", "note"},
 }  # fmt: skip
+PUBLISHED_NEEDS = ("data", "noise", "method", "score", "value", "where")
+READING = {"paper", "shows", "published"}  # keys for a reader: no row depends on them, nor on a scale's hours
+ROW_KEYS = ("data", "image", "noise", "seed", "method")  # what names a row
 SCALES = ("smoke", "cpu", "full")
 PICTURE = 160  # side of the pictures that are kept
 
@@ -79,6 +82,10 @@ def load(name: str) -> dict[str, Any]:
     for part in ("data", "noise", "method", "published"):
         for one in recipe.get(part, []):
             _check(part, one)
+    for one in recipe.get("published", []):
+        for key in PUBLISHED_NEEDS:
+            if key not in one:
+                raise HushError(f"a published figure of the recipe {name} lacks {key!r}: {one}")
     for one in recipe.get("scale", {}).values():
         _check("scale", one)
     for one in recipe.get("noise", []):
@@ -90,6 +97,27 @@ def _check(part: str, table: dict[str, Any]) -> None:
     for key in table:
         if key not in KEYS[part]:
             raise unknown(f"key of a recipe's {part or 'top'}", key, KEYS[part])
+
+
+def label_of(method: dict[str, Any]) -> str:
+    """Return what a method of a recipe is called in its rows.
+
+    Examples
+    --------
+    >>> label_of({"name": "n2v"}), label_of({"name": "n2v", "label": "n2v, 20 s"}), label_of({"peer": "noisy"})
+    ('n2v', 'n2v, 20 s', 'noisy')
+    """
+    return str(method.get("label") or method.get("name") or method.get("peer", ""))
+
+
+def _of_rows(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what the rows depend on, of a recipe and a scale: without what is for a reader."""
+    recipe = {key: value for key, value in said.get("recipe", {}).items() if key not in READING}
+    scales = {
+        scale: {key: value for key, value in limits.items() if key != "hours"}
+        for scale, limits in recipe.get("scale", {}).items()
+    }
+    return said | {"recipe": recipe | {"scale": {scale: limits for scale, limits in scales.items() if limits}}}
 
 
 def run(
@@ -136,19 +164,20 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     kept, lines = out / "recipe.json", out / "rows.jsonl"
     if overwrite:
-        lines.unlink(missing_ok=True)
+        for old in (lines, out / "rows.json", out / "rows.csv"):
+            old.unlink(missing_ok=True)
         shutil.rmtree(out / "models", ignore_errors=True)
-    elif kept.exists() and json.loads(kept.read_text("utf-8")) != said:
+    elif kept.exists() and _of_rows(json.loads(kept.read_text("utf-8"))) != _of_rows(said):
         raise HushError(f"{out} holds results of another recipe or scale; --overwrite replaces them")
     files.write_json(kept, said)
     done = {_name(row): row for row in _lines(lines)}
-    limits = recipe.get("scale", {}).get(scale, {})
+    limits = _of_rows(said)["recipe"]["scale"].get(scale, {})
     methods = recipe.get("method", [{"name": ""}])
     todo = [(item, method) for item in items(recipe, scale, data) for method in methods]
     here = {"data": data, "out": out, "limits": limits}
     rows = []
     for number, (item, method) in enumerate(todo):
-        label = method.get("label") or method.get("name") or method.get("peer", "")
+        label = label_of(method)
         key = item.key | {"method": label}
         progress(number, len(todo), f"{item.data} {item.image} {item.noise} {label}")
         if export is not None:
@@ -172,7 +201,7 @@ def run(
 
 
 def _name(row: dict[str, Any]) -> str:
-    return "|".join(str(row[key]) for key in ("data", "image", "noise", "seed", "method"))
+    return "|".join(str(row[key]) for key in ROW_KEYS)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,9 @@ from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.metrics import ssim
 from hush.datasets import hard
+from hush.datasets.arrays import evenly, holds_many, images_in
 from hush.datasets.level_scenes import SCENES
+from hush.datasets.slices import read_volume
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
 from hush.noise import NoiseModel, parse
 
@@ -121,13 +122,38 @@ def pictures(data: dict[str, Any], folder: Path, limits: dict[str, Any]) -> Iter
     if not paths or len(paths) != len(partners):
         what = data["files"] if not paths else f"{data['reference']} ({len(partners)} for {len(paths)} noisy files)"
         raise HushError(f"no data for {data['name']}: {folder.name}/{what} is not there; say where with --data DIR")
-    chosen = list(zip(paths, partners, strict=True))[data.get("first", 0) :]
-    if "last" in data:  # the last so many; negative: all but the last so many
-        chosen = chosen[-data["last"] :] if data["last"] > 0 else chosen[: data["last"]]
-    chosen = [chosen[k] for k in data["pick"]] if "pick" in data else chosen
-    for path, partner in chosen[: limits.get("images")]:
+    if "volume" not in data and holds_many(paths[0]):
+        yield from _of_many(paths, data, limits)
+        return
+    for path, partner in _chosen(list(zip(paths, partners, strict=True)), data)[: limits.get("images")]:
         clean = _read(partner, data)
         yield path.stem, clean, _read(path, data) if "reference" in data else None
+
+
+def _chosen(found: list[Any], data: dict[str, Any]) -> list[Any]:
+    """Those that the recipe takes, of files or of images in files."""
+    found = found[data.get("first", 0) :]
+    if "last" in data:  # the last so many; negative: all but the last so many
+        found = found[-data["last"] :] if data["last"] > 0 else found[: data["last"]]
+    return [found[k] for k in data["pick"]] if "pick" in data else found
+
+
+def _of_many(
+    paths: Sequence[Path], data: dict[str, Any], limits: dict[str, Any]
+) -> Iterator[tuple[str, Array, Array | None]]:
+    """Yield images of files that hold many: `count` of each file, evenly spread, and so the limit of the scale.
+
+    A reference can only be these files themselves: then there is none, and the images are noisy by themselves.
+    """
+    found = []
+    for path in paths:
+        images, stem = images_in(path, data.get("peak", 255.0)), path.name.removesuffix(".gz").removesuffix(".nii")
+        found += [(f"{stem}-{number}", images[number]) for number in evenly(len(images), data.get("count"))]
+    chosen = _chosen(found, data)
+    for at in evenly(len(chosen), limits.get("images")):
+        name, image = chosen[at]
+        image = np.asarray(image, np.float32)
+        yield name, image, image if "reference" in data else None
 
 
 def _read(path: Path, data: dict[str, Any]) -> Array:
@@ -142,11 +168,7 @@ def _read(path: Path, data: dict[str, Any]) -> Array:
 
 def _volume(path: Path, window: Sequence[Sequence[int]]) -> Array:
     """A piece (Z, Y, X) of a NIfTI volume, begin and end of each axis."""
-    try:
-        nibabel = importlib.import_module("nibabel")
-    except ImportError:
-        raise HushError(f"reading {path.name} needs nibabel: pip install 'hush[medical]'") from None
-    values = np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
+    values = read_volume(path).values
     return np.ascontiguousarray(values[tuple(slice(*pair) for pair in window)], np.float32)
 
 
