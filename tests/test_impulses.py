@@ -72,7 +72,6 @@ def test_lost_and_stuck_pixels_of_both_signs_go(notation: str) -> None:
     assert np.sqrt(np.mean((np.asarray(hush.denoise(image)) - waves(SIDE)) ** 2)) < 4
 
 
-@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")  # the level seems odd, which is said
 def test_burnt_in_strokes_stay() -> None:
     truth = waves(SIDE)
     image = noisy(truth, "gaussian:sigma=8")
