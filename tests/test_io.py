@@ -415,8 +415,8 @@ def test_names_beside_inputs_and_one_image_of_several(tmp_path: Path) -> None:
     assert io.chosen("scan.lif", "2") == Path("scan.lif:2")
     with pytest.raises(FormatError):
         io.chosen("a.png", "2")
-    with pytest.raises(FormatError, match="download"):
+    with pytest.raises(FormatError):
         io.read("s3://bucket/x.zarr")
     for name in ("a.czi", "b.nd2"):
-        with pytest.raises(FormatError, match="read only"):
+        with pytest.raises(FormatError):
             io.check_output(tmp_path / name)

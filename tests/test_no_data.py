@@ -125,7 +125,7 @@ def test_what_a_file_says_is_padding_is_no_data() -> None:
         meta = {} if padding is None else {"padding": padding}
         found = without_no_data(hush.Image(image, "YX", meta=meta))
         assert int((~np.isfinite(np.asarray(found.data, np.float64))).sum()) == missing
-    with pytest.warns(hush.HushWarning, match="no data"):
+    with pytest.warns(hush.HushWarning):
         result = hush.denoise(hush.Image(image, "YX", meta={"padding": (-2000, -1990)}), method="median")
     assert (result.data[image < 0] == image[image < 0]).all()
     assert abs(float(result.data[image > 0].mean()) - 50) < 2

@@ -23,7 +23,8 @@ from hush.datasets.synthetic import epithelium
 from hush.methods._model_file import save_model
 from hush.methods._noise_map import MapPatches, estimated_map, local_levels, read_map, spread_map
 from hush.methods._ssdn_likelihood import BEGIN, FLOOR
-from hush.methods.ssdn import SSDN, _Known, _Net
+from hush.methods._ssdn_network import BlindNet, Known
+from hush.methods.ssdn import SSDN
 from hush.noise import parse
 from hush.noise._averaged import of_mean
 from hush.noise.ramp import Ramp
@@ -65,12 +66,12 @@ class Says(nn.Module):
 
 def posterior(model: SSDN, noisy: float, noise: str | None, levels: list[float] | None = None) -> tuple[Any, Any]:
     """Mean and variance, in image units, of pixels with the prior N(100, 10^2)."""
-    net = _Net(Says(100.0, 100.0, 1 if levels else 0), 1, 1 if levels else 0)
+    net = BlindNet(Says(100.0, 100.0, 1 if levels else 0), 1, 1 if levels else 0)
     net.noise = None if noise is None else drawn(noise)
     x = torch.full((1, 1, 1, len(levels or [0])), (noisy - SCALE.mean[0]) / SCALE.std[0])
     if levels:
         x = torch.cat([x, torch.tensor(levels).reshape(1, 1, 1, -1) / SCALE.std[0]], 1)
-    mean, variance = model.predict(net, x, _Known(SCALE, net.noise))
+    mean, variance = model.predict(net, x, Known(SCALE, net.noise))
     assert variance is not None
     return mean.ravel().numpy() * SCALE.std[0] + SCALE.mean[0], variance.ravel().numpy() * SCALE.std[0] ** 2
 
@@ -277,9 +278,9 @@ def test_a_factor_of_the_map_is_learned() -> None:
     noisy = (clean + levels * np.random.default_rng(0).normal(size=clean.shape)).astype(np.float32)
     model = ssdn(noise_map=levels / 2, parameter="global", steps=120, maps=8, batch=4, patch=32).fit(noisy)
     (net,) = model.nets_
-    assert isinstance(net, _Net)
+    assert isinstance(net, BlindNet)
     assert model.used_noise == [None]
-    found = model._with_map(net, torch.ones(1, 1, 1, 1), Scale((0.0,), (1.0,)))
+    found = model.with_levels(net, torch.ones(1, 1, 1, 1), Scale((0.0,), (1.0,)))
     assert float(found.parameters["sigma"].detach()) == pytest.approx(2, rel=0.25)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,28 +16,21 @@ from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image
 from hush.estimation.report import ChannelNoise, NoiseReport, together
-from hush.methods._apply import Work
-from hush.methods._base import Images, Report, as_images, demand
-from hush.methods._learned import PARTNER, NetDenoiser
-from hush.methods._noise_aware import NoiseAware
-from hush.methods._noise_map import MapPatches, estimated_map, in_words, pieces_in_order, read_map, spread_map
+from hush.methods._base import demand
+from hush.methods._mapped_noise import MappedNoise
 from hush.methods._ssdn_likelihood import Prior, fit_line, negative_log_likelihood, prior_of
+from hush.methods._ssdn_network import PACE, BlindNet, Known
 from hush.methods._trained import Context
-from hush.nets._parts import pad_end
 from hush.noise import NoiseModel, parse
 from hush.noise._averaged import of_mean
-from hush.noise._mixture import InSequence
-from hush.noise.gaussian import Gaussian
 from hush.pretrained.analyze import analyze
-from hush.training.dataset import Partner, Scene
 from hush.training.masking import error_everywhere
-from hush.training.normalization import Scale, scale_of
+from hush.training.normalization import Scale
 from hush.training.patches import Batch, Patches
 
 # standard deviations of an image that its range has, typically: the paper's constants are for 0..1
 RANGE_DEVIATIONS = 4.5
 PULL = {True: 0.05, False: 0.1}  # of the paper: what one unit of unknown noise is worth, for one channel and for colour
-PACE = 20.0  # how much faster than a weight a global parameter moves: it has hundreds of steps, not 500,000
 ENOUGH_PIXELS = 64  # pixels: smaller images do not tell whether their noise is correlated
 LEAST_VARIANCE = 1e-3  # variance that noise has at least while training, of the image's
 LEAST_FITTED = 2e-2  # the same where no model bounds it from below: a spread near zero makes the training diverge
@@ -48,34 +38,8 @@ LOOKED_AT = 8  # images in which the noise is looked for
 CROPS, CROP_SIDE = 64, 128  # of an image, from which its own noise is estimated
 
 
-@dataclass(frozen=True)
-class _Known(Context):
-    noise: NoiseModel | None = None
-
-
-class _Net(nn.Module):
-    """A blind-spot network, and what it knows or learns of the noise.
-
-    With a noise map its input is the image's channels and then as many of the map. Their blind-spot network adds the
-    surroundings of each to an output of its own: what it says of the map is left out.
-    """
-
-    variable: nn.Module | None  # the second network, where an image has its own noise
-
-    def __init__(self, blind: nn.Module, channels: int, maps: int) -> None:
-        super().__init__()
-        self.blind, self.variable = blind, None
-        self.channels, self.maps = channels, maps
-        self.margin, self.multiple = blind.margin, blind.multiple
-        self.noise: NoiseModel | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.blind(x)
-        return torch.cat([out[:, : self.channels], out[:, self.channels + self.maps :]], 1) if self.maps else out
-
-
 @dataclass(kw_only=True, eq=False)
-class SSDN(NoiseAware, NetDenoiser):
+class SSDN(MappedNoise):
     """Predict a pixel's distribution from its surroundings, then update it with its noisy value (Laine et al. 2019).
 
     A blind-spot network, trained on noisy images alone, gives for every pixel a mean and a covariance of its
@@ -85,6 +49,7 @@ class SSDN(NoiseAware, NetDenoiser):
     Parameters
     ----------
     noise, gain, offset, read_noise : see `hush.methods._noise_aware.NoiseAware`
+    noise_map, averaged : see `hush.methods._mapped_noise.MappedNoise`
     dark : None
         It takes no pattern off.
         What is not said is found out by `hush.analyze`.
@@ -94,15 +59,6 @@ class SSDN(NoiseAware, NetDenoiser):
         (Khademi et al. 2021).
     covariance : {"full", "diag", "mean"}
         Of a pixel's colours; ``"mean"``: none, trained with the squared error, and without a posterior.
-    noise_map : None, "estimate", or a file, array or image (or in Python a list with one for each image of `fit`)
-        The standard deviation of the noise at every pixel, in image units, of the shape of a plane (Y, X) or of a
-        frame: the posterior uses at each pixel its own, and the network is shown those of the others, so that one
-        model serves noise of many levels. ``"estimate"``: found in every image, one smooth map for each channel or
-        colour. What `noise` says comes beside the map (photons on a camera whose read noise is mapped). With
-        ``parameter="global"`` one factor of the map is learned.
-    averaged : int
-        How many exposures the images are a mean of: `noise` and a map that is given are those of one exposure, and the
-        mean has so many times less variance. Leave it at 1 where nothing is given: what is found is that of the mean.
 
     Notes
     -----
@@ -150,11 +106,6 @@ class SSDN(NoiseAware, NetDenoiser):
     batch: int = 4
     learning_rate: float = 4e-3
     norm: Literal["batch", "none"] = "none"
-    noise_map: str | np.ndarray[Any, Any] | list[Any] | None = None
-    averaged: int = 1
-
-    _own: Any = field(default=None, init=False, repr=False)  # the map of all images of `fit`
-    _levels: Any = field(default=None, init=False, repr=False)  # the map to run with, instead of that one
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -164,35 +115,10 @@ class SSDN(NoiseAware, NetDenoiser):
         demand(self.covariance in ("full", "diag", "mean"), "covariance", self.covariance, "full, diag, mean")
         demand("blind" in self.net, "net", self.net, "blindgrid, blindspot")
         demand(self.dark is None, "dark", self.dark, "none: ssdn takes no pattern off; subtract it first, or take auto")
-        demand(self.averaged >= 1, "averaged", self.averaged, "1 or more exposures")
-        said = self.noise is not None or (self.mapped and not self._estimates)
-        demand(self.averaged == 1 or (said and self.simulate is None), "averaged", self.averaged,
-               "1, unless noise or noise_map says what one exposure has")  # fmt: skip
         if self.mapped:
-            self._check_map()
-
-    def _check_map(self) -> None:
-        """Refuse settings that make no sense beside a noise map."""
-        what = in_words(self.noise_map)
-        demand(self.simulate is None, "noise_map", what, "none with simulate: the map is that of noisy images")
-        demand(self.covariance != "mean", "noise_map", what, "none with covariance=mean, which has no posterior")
-        demand(self.parameter in ("known", "global"), "parameter", self.parameter, "known, global with a noise map")
-        demand(not self._estimates or self.noise is None, "noise", self.noise,
-               "none with noise_map=estimate, which finds all of the noise")  # fmt: skip
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The values that the constructor stored; a map in words."""
-        return super().settings | {"noise_map": in_words(self.noise_map)}
-
-    @property
-    def mapped(self) -> bool:
-        """Whether every pixel has a level of its own."""
-        return self.noise_map is not None
-
-    @property
-    def _estimates(self) -> bool:
-        return isinstance(self.noise_map, str) and self.noise_map == "estimate"
+            demand(self.covariance != "mean", "noise_map", self.settings["noise_map"],
+                   "none with covariance=mean, which has no posterior")  # fmt: skip
+            demand(self.parameter in ("known", "global"), "parameter", self.parameter, "known, global with a noise map")
 
     @property
     def uncertain(self) -> bool:
@@ -212,9 +138,7 @@ class SSDN(NoiseAware, NetDenoiser):
         self.learned_["noise"] = [None] * networks
         if self.mapped:
             self.learned_["noise"] = [self.noise and self._fixed(self.noise)] * networks
-            if not self._estimates and not isinstance(self.noise_map, list):  # one for all: it is kept with the model
-                self._own = read_map(self.noise_map)
-                self.learned_["map"] = list(self._own.shape)
+            self.keep_map()
             _warn_of_correlation(self._found(images), images[0])
             return
         if self.covariance == "mean" or self.parameter == "fitted":
@@ -259,115 +183,8 @@ class SSDN(NoiseAware, NetDenoiser):
     @property
     def used_noise(self) -> list[NoiseModel | None]:
         """The noise of every network, as known, learned or fitted; None where an image has its own."""
-        nets = [net for net in self.nets_ if isinstance(net, _Net)]
+        nets = [net for net in self.nets_ if isinstance(net, BlindNet)]
         return [None if net.noise is None or net.variable is not None else self._noise(net) for net in nets]
-
-    # The noise map -----------------------------------------------------------------------------
-
-    def fit(
-        self,
-        images: Images,
-        targets: Images | None = None,
-        *,
-        checkpoint: Path | None = None,
-        resume: bool = False,
-        progress: Report | None = None,
-        start: NetDenoiser | None = None,
-    ) -> Self:
-        """Learn from noisy images; see `hush.methods._learned.NetDenoiser.fit`. A noise map is given as `targets`."""
-        self.check()
-        inputs = as_images(images)
-        if self.mapped:
-            targets = self._maps(inputs)
-        return super().fit(inputs, targets, checkpoint=checkpoint, resume=resume, progress=progress, start=start)
-
-    def with_map(self, noise_map: Any) -> Self:
-        """Return the same model for images with another noise map, of one exposure, or ``"estimate"``.
-
-        Parameters
-        ----------
-        noise_map : "estimate", or a file, array or image
-            See `noise_map`.
-
-        Raises
-        ------
-        HushError
-            When the model was trained without a map.
-        """
-        if not self.mapped:
-            raise HushError("this model was trained without a noise map: fit one with noise_map")
-        other = copy.copy(self)
-        other._levels = noise_map
-        return other
-
-    def _maps(self, images: Sequence[Image]) -> list[Image]:
-        """The map of every image that is learned from."""
-        if isinstance(self.noise_map, list):
-            if len(self.noise_map) != len(images):
-                raise HushError(f"there are {len(images)} images and {len(self.noise_map)} noise maps: each needs one")
-            given = self.noise_map
-        else:
-            given = [self.noise_map] * len(images)
-        pairs = zip(given, images, strict=True)
-        return [replace(image, data=self._levels_of(one, image)) for one, image in pairs]
-
-    def _levels_of(self, given: Any, image: Image, clear: bool = False) -> Array:
-        """The standard deviation of the noise at every pixel of an image."""
-        if isinstance(given, str) and given == "estimate":
-            return estimated_map(image if clear else self.cleared(image), self.joint_channels)
-        return spread_map(read_map(given) / np.float32(math.sqrt(self.averaged)), image)
-
-    def _map_of(self, image: Image, net: nn.Module) -> Array:
-        """The map of an image that is denoised: the one of `with_map`, the model's own, or estimated."""
-        if self._levels is not None:
-            return self._levels_of(self._levels, image, clear=True)
-        if "map" in self.learned_:
-            return self._levels_of(net.get_buffer("levels").cpu().numpy(), image)
-        if self._estimates:
-            return self._levels_of("estimate", image, clear=True)
-        raise HushError("every image had a noise map of its own: say that of this one, model.with_map(...)")
-
-    @property
-    def _partner(self) -> Partner:
-        return "clean" if self.mapped else PARTNER[self.needs]  # a map is cut as a clean partner is
-
-    def sources(
-        self, kept: Sequence[Scene], held: Sequence[Scene], size: Sequence[int], scale: Scale
-    ) -> tuple[Patches, Patches | None]:
-        """Return what patches to learn from, and what those held out, are drawn from."""
-        if not self.mapped:
-            return super().sources(kept, held, size, scale)
-        aside = MapPatches.of(held, size, scale, "none") if held else None
-        return MapPatches.of(kept, size, scale, self.augment), aside
-
-    def _with_map(self, net: _Net, shares: Tensor, scale: Scale) -> NoiseModel:
-        """The noise of pixels whose level is a share (B, C, [Z,] Y, X) of the normalisation; image units."""
-        levels = Gaussian(shares.movedim(1, -1) * shares.new_tensor(scale.std))  # type: ignore[arg-type]
-        factors = getattr(net, "factors", None)
-        own = levels if factors is None else levels.varied([(PACE * factors).exp()[0]])
-        return own if net.noise is None else InSequence((net.noise, own))
-
-    def _work(self, image: Image, network: int) -> Work | None:
-        """What is done to a piece of the image by one network: with a map it is shown its piece of it as well."""
-        work, net = super()._work(image, network), self.nets_[network]
-        if work is None or net is None or not self.mapped:
-            return work
-        scale, multiple = self._scale_of(image, network), int(net.multiple)  # type: ignore[arg-type]
-        pieces = pieces_in_order(image, self._map_of(image, net), network, work, self.ndim, self.joint_channels)
-
-        def function(piece: Array) -> tuple[Array, ...]:
-            std = np.reshape(scale.std, (-1, *(1,) * self.ndim))
-            both = np.concatenate([scale.normalise(piece), np.float32(next(pieces) / std)])
-            x = pad_end(torch.from_numpy(both)[None].to(self.device_), multiple)
-            (made,) = self._forward(net, x, _Known(scale))
-            inside = tuple(slice(0, size) for size in piece.shape[1:])
-            mean, variance = (y[0].cpu().numpy()[(slice(None), *inside)] for y in made.chunk(2, 1))
-            return scale.restore(mean, piece), scale.spread(np.sqrt(np.maximum(variance, 0)))
-
-        return replace(work, function=function)
-
-    def _scale_of(self, image: Image, network: int) -> Scale:
-        return scale_of(self._views(image, network)).without_zero() if self.renormalize else self.scales_[network]
 
     # The method ----------------------------------------------------------------------------------
 
@@ -376,16 +193,16 @@ class SSDN(NoiseAware, NetDenoiser):
         more = {"full": channels * (channels + 1) // 2, "diag": channels, "mean": 0}[self.covariance]
         maps = channels if self.mapped else 0
         outputs = channels + maps + (1 if self.parameter == "fitted" else more)
-        return _Net(self.network(channels + maps, outputs, ndim), channels, maps)
+        return BlindNet(self.network(channels + maps, outputs, ndim), channels, maps)
 
     def equip(self, net: nn.Module, network: int) -> None:
         """Give the network its noise, and what learns its parameters."""
-        assert isinstance(net, _Net)
+        assert isinstance(net, BlindNet)
         known = self.learned_["noise"][network]
         if known is not None:
             net.noise = parse(known).draw(np.random.default_rng(0))
         if self.mapped:
-            self._equip_map(net)
+            self.equip_map(net, learned=self.parameter == "global")
             return
         if net.noise is None:  # not used, or fitted after training
             return
@@ -399,17 +216,9 @@ class SSDN(NoiseAware, NetDenoiser):
             nn.init.zeros_(variable.last.weight)
             net.variable = variable
 
-    def _equip_map(self, net: _Net) -> None:
-        """Give the network the map that all images share, and the factor of maps where that is learned."""
-        if "map" in self.learned_:
-            known = torch.zeros(self.learned_["map"]) if self._own is None else torch.from_numpy(self._own)
-            net.register_buffer("levels", known)  # of a model from a file its weights hold it
-        if self.parameter == "global":
-            net.register_parameter("factors", nn.Parameter(torch.zeros(1)))
-
     def loss(self, net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
         """Return minus the logarithm of the likelihood of the noisy values, given their surroundings."""
-        assert isinstance(net, _Net)
+        assert isinstance(net, BlindNet)
         assert batch.scale is not None
         out = net(batch.noisy if batch.target is None else torch.cat([batch.noisy, batch.target], 1))
         with torch.autocast(out.device.type, enabled=False):
@@ -425,17 +234,17 @@ class SSDN(NoiseAware, NetDenoiser):
                 return loss.mean()
             return (loss * batch.valid[:, 0]).sum() / batch.valid.sum().clip(1)
 
-    def _apart(self, net: _Net, prior: Prior, batch: Batch) -> list[tuple[Prior, NoiseModel]]:
+    def _apart(self, net: BlindNet, prior: Prior, batch: Batch) -> list[tuple[Prior, NoiseModel]]:
         """What shares its noise: the whole batch, or image by image."""
         if batch.target is not None and batch.scale is not None:
-            return [(prior, self._with_map(net, batch.target, batch.scale))]
+            return [(prior, self.with_levels(net, batch.target, batch.scale))]
         assert net.noise is not None
         if self.parameter == "variable":
             factors = self._factors(net, batch.noisy).exp()
             return [(prior.part(k), net.noise.varied(list(factors[k]))) for k in range(len(factors))]
         return [(prior, self._noise(net))]
 
-    def _one(self, net: _Net, prior: Prior, noise: NoiseModel) -> Tensor:
+    def _one(self, net: BlindNet, prior: Prior, noise: NoiseModel) -> Tensor:
         own = noise.scaled(1 / prior.unit)
         mean, total = own.marginal(prior.mean, prior.covariance)
         loss = self._fit(prior.noisy - mean, total)
@@ -452,14 +261,14 @@ class SSDN(NoiseAware, NetDenoiser):
         return negative_log_likelihood(away, total + torch.diag_embed(torch.full_like(away, least)))
 
     @staticmethod
-    def _factors(net: _Net, x: Tensor) -> Tensor:
+    def _factors(net: BlindNet, x: Tensor) -> Tensor:
         """Logarithms of the noise's parameters against those it began with, (B, n)."""
         assert net.variable is not None
         logarithms: Tensor = net.variable(x).flatten(2).mean(-1)
         return logarithms
 
     @staticmethod
-    def _noise(net: _Net) -> NoiseModel:
+    def _noise(net: BlindNet) -> NoiseModel:
         """The noise of all images; a factor of the map is not this one's."""
         assert net.noise is not None
         factors = None if net.maps else getattr(net, "factors", None)
@@ -469,7 +278,7 @@ class SSDN(NoiseAware, NetDenoiser):
         """Fit the line of the noise's variance to what the network predicted, where it is unknown till now."""
         if self.parameter != "fitted" or self.covariance == "mean":
             return
-        assert isinstance(net, _Net)
+        assert isinstance(net, BlindNet)
         batch = patches.batch(64, np.random.default_rng(self.seed), self.device_)
         with torch.inference_mode(), body_precision(self.device_, self.precision_):
             out = net(batch.noisy).float()
@@ -481,11 +290,11 @@ class SSDN(NoiseAware, NetDenoiser):
 
     def prepare(self, net: nn.Module, views: Sequence[Array], scale: Scale) -> Context:
         """Find the noise of an image: from all of its planes, once."""
-        assert isinstance(net, _Net)
+        assert isinstance(net, BlindNet)
         if self.covariance == "mean" or self.mapped:
-            return _Known(scale)
+            return Known(scale)
         if self.parameter != "variable":
-            return _Known(scale, self._noise(net))
+            return Known(scale, self._noise(net))
         some = [views[k] for k in np.unique(np.linspace(0, len(views) - 1, CROPS).astype(int))]
         size = [CROP_SIDE] * self.ndim if self.ndim == 2 else [16, CROP_SIDE // 2, CROP_SIDE // 2]
         size = [max(self.grid, n // 4 * 4) for n in np.minimum(size, some[0].shape[1:])]
@@ -493,15 +302,15 @@ class SSDN(NoiseAware, NetDenoiser):
         with torch.inference_mode(), body_precision(self.device_, self.precision_):
             factors = torch.cat([self._factors(net, one) for one in torch.split(batch.noisy, 8)]).mean(0)
         assert net.noise is not None
-        return _Known(scale, net.noise.varied([float(factor) for factor in factors.exp()]))
+        return Known(scale, net.noise.varied([float(factor) for factor in factors.exp()]))
 
     def predict(self, net: nn.Module, x: Tensor, context: Context) -> tuple[Tensor, Tensor | None]:
         """Return the posterior's mean and variance."""
-        assert isinstance(context, _Known)
-        assert isinstance(net, _Net)
+        assert isinstance(context, Known)
+        assert isinstance(net, BlindNet)
         out, (noisy, shares) = net(x), (x[:, : net.channels], x[:, net.channels :])
         with torch.autocast(out.device.type, enabled=False):
-            known = self._with_map(net, shares, context.scale) if self.mapped else context.noise
+            known = self.with_levels(net, shares, context.scale) if self.mapped else context.noise
             if known is None:
                 return out, None
             prior = prior_of(out, noisy, context.scale, self.covariance)
