@@ -61,8 +61,8 @@ class Auto(PreparedInput):
     effort : {"fast", "balanced", "thorough"}
         About 2, 20 or 180 seconds for a million pixels on two cores. More time is spent on the mean over turned
         images, on larger weights, on training them further on the image where it is grey and its noise a camera's,
-        on BM3D, on Noise2Void where the image is small or the result is doubted, on Noise2VST where no law of the noise is
-        known, and on SSDN.
+        on BM3D, on Noise2Void where the image is small or the result is doubted, on Noise2VST where no law of the
+        noise is known, and on SSDN.
     steps : int or None
         Training steps, where a network is trained.
     seconds : float or None
