@@ -79,3 +79,11 @@ def test_a_network_runs_in_what_the_environment_says(precision: str, monkeypatch
     monkeypatch.setenv("HUSH_PRECISION", precision)
     noisy = np.random.default_rng(0).normal(100, 9, (32, 32)).astype(np.float32)
     assert Pretrained().fit(noisy).run(noisy).info["precision"] == precision
+
+
+def test_a_process_is_not_charged_for_the_one_that_started_it() -> None:
+    """On Linux the resource limits of a child begin at the size of its parent."""
+    held = np.ones(60_000_000)  # 480 MB
+    code = "from hush.core.device import peak_memory_mb; print(peak_memory_mb())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < held.nbytes >> 20
