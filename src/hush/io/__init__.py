@@ -5,6 +5,11 @@ A format is a module with ``SUFFIXES`` and ``read(path, axes)``. It may have
 * ``write(path, image)``, unless it can be read only, and ``create(path, like)``, to be written in pieces;
 * ``MAGIC``, the bytes that its files begin with, ``MAGIC_AT`` bytes after the beginning (0);
 * ``holds(folder)``: whether a folder is one image of it;
+* ``LAZY``: its `read` takes ``lazy_from``, see here;
+* ``grow(path, like, again)``: an array that is written chunk by chunk, with ``chunks``, ``[box] = values``, ``[box]``
+  and ``flush``; ``again`` goes on with what was begun. ``reopen(path, like)``: what `create` gave, of a file that was
+  begun, where that is no plain memory map. Both are for `hush.io._unfinished`;
+* ``SPOOLED``: a stop while its file is written would damage it, so that what grows is kept beside it till the end;
 * ``CHOICES``: what the images are called of which its files hold several (``"series"``); `read` takes ``choice``, the
   number or name of one, as a keyword;
 * ``EXTRA``: which extra of hush brings the libraries that it needs, and ``NEEDS``, their modules.
@@ -14,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 import warnings
@@ -30,11 +34,14 @@ import numpy as np
 from hush.core import files, registry
 from hush.core.errors import FormatError, HushError, unknown
 from hush.core.image import Array, Image
+from hush.io._zarr_remote import Remote, address_of, zarr_at
 
-__all__ = ["beside", "check_output", "chosen", "create", "formats", "is_folder", "parts", "read", "suffixes", "write"]
+__all__ = [
+    "beside", "check_output", "chosen", "create", "formats", "is_address", "is_folder", "parts", "read", "suffixes",
+    "write",
+]  # fmt: skip
 
 PathLike = str | os.PathLike[str]
-ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/")  # of the net; a path has lost one of its two slashes
 BEGINNING = 512  # bytes of a file that are looked at to tell its format
 
 
@@ -49,18 +56,23 @@ def suffixes() -> tuple[str, ...]:
     return tuple(sorted(_formats_by_suffix()))
 
 
-def read(path: PathLike, axes: str | None = None, *, choice: int | str | None = None) -> Image:
+def read(
+    path: PathLike, axes: str | None = None, *, choice: int | str | None = None, lazy_from: int | None = None
+) -> Image:
     """Read an image with its axes, pixel size and everything needed to write the same kind of file.
 
     Parameters
     ----------
     path : str or path
         A file whose suffix is one of `suffixes`, or a folder that is one image. ``file.h5:name`` and ``file.lif:2`` are
-        one image of a file that holds several.
+        one image of a file that holds several. Of a Zarr also its address: ``https://host/a.zarr``, ``s3://...``.
     axes : str, optional
         One letter an axis, replacing what the file says: T, C, Z, Y, X, S.
     choice : int or str, optional
         Which image of a file that holds several (a series, a scene, a data set): its number from 0, or its name.
+    lazy_from : int, optional
+        Pixels of so many bytes stay in the file where it is stored in chunks (`hush.core.lazy.Lazy`): for what reads
+        pieces. Without it they are read, into a mapped temporary file where they are many.
 
     Returns
     -------
@@ -73,20 +85,26 @@ def read(path: PathLike, axes: str | None = None, *, choice: int | str | None = 
     HushError
         Names the file and the reason, whatever went wrong.
     """
-    if ADDRESS.match(os.fspath(path)):
-        raise FormatError(f"{os.fspath(path)} is an address, and only files on disks are read: download it first")
     path, inside = parts(path)
     choice = inside if choice is None else choice
-    name, remark = (_format_of_folder(path), []) if path.is_dir() else _format_of_content(path, _first_bytes(path))
-    module, chosen = registry.get("io", name), {}
+    place: Path | Remote = path
+    name, remark = "zarr", list[str]()
+    if address := address_of(path):
+        place = zarr_at(address, _suffix(path))
+    else:
+        name, remark = (_format_of_folder(path), []) if path.is_dir() else _format_of_content(path, _first_bytes(path))
+    module = registry.get("io", name)
+    chosen: dict[str, Any] = {}
     if choice is not None:
         if not hasattr(module, "CHOICES"):
             raise FormatError(f"{path.name}: {name.upper()} holds one image, there is no {choice!r} to choose")
         chosen = {"choice": int(choice) if str(choice).isdecimal() else choice}
+    if hasattr(module, "LAZY"):
+        chosen["lazy_from"] = lazy_from
     with warnings.catch_warnings(record=True) as caught:  # what libraries mutter belongs to the image
         warnings.simplefilter("always")
         try:
-            image: Image = module.read(path, axes, **chosen)
+            image: Image = module.read(place, axes, **chosen)
         except Exception as error:  # tifffile, Pillow, zlib, struct, numpy: each fails in its own way
             raise _unreadable(path, error) from error
     said = [str(one.message) for one in caught if issubclass(one.category, UserWarning | RuntimeWarning)]
@@ -191,6 +209,10 @@ def check_output(
     HushError
         Names the path, what is wrong, and what to try.
     """
+    if address := address_of(path):
+        raise FormatError(
+            f"{address} is an address, and results are written to disks: give one (-o clean.zarr), and copy it there"
+        )
     path, sources = parts(path)[0], [parts(one)[0] for one in inputs]
     module = registry.get("io", kind or _format_to_write(path, like, sources))
     if not hasattr(module, "write"):
@@ -226,6 +248,8 @@ def check_output(
 def _try_edges(path: Path, like: Image) -> None:
     """Write the first rows and columns, empty, to nowhere: what the format cannot hold it says now."""
     module, few = registry.get("io", _format_to_write(path, like)), slice(0, 16)
+    if hasattr(module, "grow"):  # of thousands of planes, each chunks of its own, two say as much
+        like = replace(like, data=like.data[tuple(slice(0, 2 if axis in "TZ" else None) for axis in like.axes)])
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when the result is written
         for edge in (like.crop(few, slice(None)), like.crop(slice(None), few)):
@@ -268,6 +292,11 @@ def chosen(path: PathLike, choice: str | None) -> Path:
     if parts(named)[1] is None:
         raise FormatError(f"{named.name}: such files hold one image, and {choice!r} cannot be chosen: leave it out")
     return named
+
+
+def is_address(path: PathLike) -> bool:
+    """Whether it is an address of the net, as ``https://host/a.zarr`` is, and no path."""
+    return address_of(path) is not None
 
 
 def is_folder(path: PathLike) -> bool:

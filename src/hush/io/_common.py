@@ -107,6 +107,11 @@ def check_claim(pixels: int, held: int, most: int, size: int) -> None:
         )
 
 
+def left_over(count: int) -> list[str]:
+    """Say that a file goes on behind the pixels that its header states: a remark, or none."""
+    return [f"{count} bytes behind its pixels are not read, and not written again"] if count > 0 else []
+
+
 def _example(shape: tuple[int, ...]) -> str:
     try:
         return guess_axes(shape)
@@ -129,6 +134,29 @@ def flat(image: Image, what: str) -> Array:
     if "S" in axes and data.shape[-1] == 1:
         data = data[..., 0]
     return np.ascontiguousarray(data)
+
+
+def frames(image: Image, what: str) -> tuple[Array, int]:
+    """Return the pixels as (frames, Y, X) or (frames, Y, X, S) for formats that hold an animation, and their number.
+
+    A single picture comes as `flat` gives it, with 0 frames.
+    """
+    pages = [axis for axis, size in image.sizes.items() if axis not in "YXS" and size > 1]
+    if not pages:
+        return flat(image, what), 0
+    if len(pages) > 1 or pages[0] not in "TZ":
+        raise FormatError(
+            f"{what} holds one plane or a row of frames, and this image has axes {image.axes} of shape "
+            f"{tuple(image.data.shape)}; write a .tif or .npy file"
+        )
+    data, axes = image.data, image.axes
+    for letter in axes:
+        if letter not in (*"YXS", pages[0]):
+            data, axes = data.take(0, axes.index(letter)), axes.replace(letter, "")
+    data = np.asarray(data).transpose([axes.index(a) for a in (pages[0], *"YXS") if a in axes])
+    if "S" in axes and data.shape[-1] == 1:
+        data = data[..., 0]
+    return np.ascontiguousarray(data), len(data)
 
 
 def refuse(what: str, holds: str, data: Array) -> HushError:
@@ -158,6 +186,18 @@ def without_note(text: str) -> str:
     """Return `text` without what `to_note` added to it."""
     at = text.rfind("hush {")
     return text if at < 0 or from_note(text) is None else text[:at].rstrip(" |\n\0")
+
+
+def cut_before(image: Image, axes: str) -> tuple[int, ...]:
+    """Return how many pixels of the file lie before an image along these axes: of a crop some, else none.
+
+    Examples
+    --------
+    >>> cut_before(Image(np.zeros((9, 9)), "YX").crop(slice(2, 8), slice(None)).crop(slice(3, 5), slice(0, 5)), "XY")
+    (0, 5)
+    """
+    before = image.meta.get("cropped") or {}
+    return tuple(int(before.get(axis, 0)) for axis in axes)
 
 
 def positive(value: Any) -> float | None:

@@ -26,8 +26,11 @@ NATIVE = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED_EXPLICIT)
 DENSEST_DEFLATED = 1032  # bytes that one of deflate becomes at most
 FLOATS = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}
 COLOUR_KINDS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+PIXEL_ELEMENTS = ("SamplesPerPixel", "PhotometricInterpretation", "BitsStored", "PixelRepresentation")
+PIXEL_TAG = b"\xe0\x7f\x10\x00"  # (7FE0,0010), as it stands in a file
 GREYS = ("MONOCHROME1", "MONOCHROME2")
 PALETTE_COLOR = "PALETTE COLOR"
+COMPLEX_PARTS = ("P", "R", "I", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "MIXED")  # values of ImageType
 
 # Scanners fill the corners of a CT slice outside their circle with a number that no tissue has, and often do not say
 # which. Air is -1000 Hounsfield units and noise goes some hundreds below it.
@@ -216,12 +219,36 @@ def _pixels(path: Path, header: Any, at: int, frames: int) -> tuple[Array, str, 
         except MemoryError:
             raise FormatError("it cannot be read: not enough memory") from None
         except Exception:
-            raise FormatError(
-                f"its pixels ({_name_of(syntax_of(header))}) cannot be decoded: it is cut short or damaged"
-            ) from None
+            raise FormatError(_undecoded(header)) from None
         if kind == PALETTE_COLOR:
             return _without_palette(data, header), "RGB", ["its palette was replaced by the colours it stands for"]
-    return data, "RGB" if kind in COLOUR_KINDS else "GREY", []
+    return data, "RGB" if kind in COLOUR_KINDS else "GREY", _left_over(path, header, at, data)
+
+
+def _undecoded(header: Any) -> str:
+    """Say why pixels cannot be decoded: what is missing or wrong in the header, else that they are damaged."""
+    if lacking := [name for name in PIXEL_ELEMENTS if header.get(name) is None]:
+        return f"it is damaged: its header lacks {', '.join(lacking)}, without which its pixels cannot be understood"
+    stored, allocated = number(header.get("BitsStored"), 0), number(header.get("BitsAllocated"), 0)
+    if not 1 <= stored <= allocated:
+        return f"it is damaged: of the {allocated:g} bits of a pixel {stored:g} are said to count"
+    return f"its pixels ({_name_of(syntax_of(header))}) cannot be decoded: it is cut short or damaged"
+
+
+def _left_over(path: Path, header: Any, at: int, data: Array) -> list[str]:
+    """Say that a file holds more pixels than its header states: those are not read."""
+    if syntax_of(header) not in (IMPLICIT, EXPLICIT):
+        return []
+    with path.open("rb") as file:
+        file.seek(at)
+        head = file.read(12)
+    stated = int.from_bytes(head[8:12] if syntax_of(header) == EXPLICIT and head[4:5] == b"O" else head[4:8], "little")
+    bits = int(header.BitsAllocated)
+    expected = data.size * bits // 8
+    if head[:4] != PIXEL_TAG or stated == 0xFFFFFFFF or str(header.get("PhotometricInterpretation")) == "YBR_FULL_422":
+        return []
+    more = stated - expected
+    return [f"it holds {more} bytes of pixels more than its header states: they are left out"] if more > 1 else []
 
 
 def _decoded(path: Path) -> Array:
@@ -246,7 +273,7 @@ def _mapped(path: Path, header: Any, at: int, frames: int) -> Array | None:
     with path.open("rb") as file:
         file.seek(at)
         head = file.read(12)  # tag, kind and length of the pixels; without the kind 8 bytes
-    if head[:4] != b"\xe0\x7f\x10\x00" or (syntax == EXPLICIT and head[4:6] not in (b"OW", b"OB")):
+    if head[:4] != PIXEL_TAG or (syntax == EXPLICIT and head[4:6] not in (b"OW", b"OB")):
         return None
     dtype = np.dtype(f"<{'i' if header.get('PixelRepresentation') else 'u'}{bits // 8}")
     shape = (frames, rows, columns)
@@ -262,11 +289,15 @@ def _without_palette(data: Array, header: Any) -> Array:
     return colours
 
 
+def groups_of(header: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the functional groups that all frames share, and those of every frame."""
+    return header.get("SharedFunctionalGroupsSequence") or [], header.get("PerFrameFunctionalGroupsSequence") or []
+
+
 def groups(header: Any, name: str, frames: int) -> Iterator[Any]:
     """Every frame's item of a functional group (``"PixelMeasuresSequence"``); None where a frame has none."""
-    shared = header.get("SharedFunctionalGroupsSequence") or []
+    shared, each = groups_of(header)
     common = next((item for one in shared for item in one.get(name) or []), None)
-    each = header.get("PerFrameFunctionalGroupsSequence") or []
     for number in range(frames):
         own = (each[number].get(name) or []) if number < len(each) else []
         yield own[0] if own else common
@@ -342,6 +373,18 @@ def _places(data: Array, padding: float | tuple[float, float] | None) -> tuple[A
     low, high = padding if isinstance(padding, tuple) else (padding, padding)
     there = np.asarray((data >= low) & (data <= high))
     return np.packbits(there), np.asarray(data[there])
+
+
+def is_magnitude(header: Any) -> bool:
+    """Whether the values are lengths of a complex signal, as magnetic resonance measures it: neither parts nor maps."""
+    if header.get("Modality") != "MR":
+        return False
+    if header.get("ComplexImageComponent"):
+        return str(header.ComplexImageComponent) == "MAGNITUDE"
+    kinds = header.get("ImageType") or []
+    kinds = [kinds] if isinstance(kinds, str) else list(map(str, kinds))
+    parts = any(kind in COMPLEX_PARTS or kind.startswith(("P_", "R_", "I_")) for kind in kinds)
+    return kinds[:1] == ["ORIGINAL"] and not parts
 
 
 def _take_note(header: Any) -> dict[str, Any] | None:

@@ -106,7 +106,19 @@ def _by_series(folder: Path) -> tuple[dict[str, list[Slice]], list[str]]:
         found.setdefault(str(header.get("SeriesInstanceUID") or ""), []).append(Slice(path, header, begins, frames))
     if not found:
         raise FormatError(f"{folder.name} holds DICOM files without pixels")
-    return found, [f"{without} files without pixels were left out"] if without else []
+    remarks = [f"left out: {_many(without, 'file')} without pixels"] if without else []
+    return found, remarks
+
+
+def _many(count: int, what: str) -> str:
+    """Say how many there are.
+
+    Examples
+    --------
+    >>> _many(1, "slice"), _many(2, "slice")
+    ('1 slice', '2 slices')
+    """
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _chosen(series: dict[str, list[Slice]], choice: int | str | None) -> list[Slice]:
@@ -209,7 +221,7 @@ def _scale(slices: list[Slice]) -> tuple[dict[str, float], list[str]]:
     if missing and len(missing) == len(wide) and gaps.min() > (1 - EVEN_SPACING) * usual:
         count = sum(round(float(gaps[at]) / usual) - 1 for at in missing)
         after = slices[missing[0]].path.name
-        return scale, [f"{count} slices are missing, the first after {after}: neighbours there are no neighbours"]
+        return scale, [f"missing: {_many(count, 'slice')}, the first after {after}; neighbours there are no neighbours"]
     if wide or gaps.min() < (1 - EVEN_SPACING) * usual:
         return scale, [
             f"its slices are {gaps.min():.3g} to {gaps.max():.3g} mm apart: the pixel size states {usual:.3g}"

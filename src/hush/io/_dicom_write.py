@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import uuid
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from hush.core.errors import FormatError
 from hush.core.image import Array
 from hush.io import _dicom_decode as decode
+from hush.io import _dicom_place as place
 from hush.io import _dicom_read as single
 from hush.io._common import need, to_note
 
@@ -37,8 +39,10 @@ PALETTE_GROUP, PALETTE_ELEMENTS = 0x0028, (*range(0x1101, 0x1104), *range(0x1199
 BYTES_OF = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}  # of a number, of value representations that are swapped
 
 
-def frames_of(stored: single.Stored, frames: Array) -> Array:
+def frames_of(stored: single.Stored, frames: Array, cut: tuple[int, int] = (0, 0)) -> Array:
     """Return frames as the file stores them: slope and intercept taken off, in range, padding where it was.
+
+    `cut` is how many rows and columns of the file lie before them.
 
     Raises
     ------
@@ -58,10 +62,21 @@ def frames_of(stored: single.Stored, frames: Array) -> Array:
         frames = np.rint(frames) if frames.dtype.kind == "f" else frames
         frames = np.clip(frames, low, high)
     frames = np.ascontiguousarray(frames, wanted)
-    if stored.padding is not None and frames.shape == stored.shape:
-        there = np.unpackbits(stored.padding[0], count=frames.size).astype(bool).reshape(frames.shape)
-        frames[there] = stored.padding[1]
+    if stored.padding is not None and len(frames) == stored.shape[0]:
+        _pad(frames, stored.padding, stored.shape, cut)
     return frames
+
+
+def _pad(frames: Array, padding: tuple[Array, Array], shape: tuple[int, ...], cut: tuple[int, int]) -> None:
+    """Put padding back where the file has it; of a piece where the piece has it."""
+    there = np.unpackbits(padding[0], count=math.prod(shape)).astype(bool).reshape(shape)
+    if frames.shape == shape:
+        frames[there] = padding[1]
+        return
+    whole = np.zeros(shape, frames.dtype)
+    whole[there] = padding[1]
+    piece = (slice(None), *(slice(first, first + size) for first, size in zip(cut, frames.shape[1:3], strict=True)))
+    frames[there[piece]] = whole[piece][there[piece]]
 
 
 def limits(stored: single.Stored) -> tuple[int, int]:
@@ -70,11 +85,13 @@ def limits(stored: single.Stored) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if stored.dtype.kind == "i" else (0, 2**bits - 1)
 
 
-def series_uid(stored: single.Stored, note: dict[str, Any] | None, pixels: Sequence[bytes] = ()) -> str:
-    """Return the UID of the new series: the same for the same series, method and (of a folder) pixels."""
+def series_uid(
+    stored: single.Stored, note: dict[str, Any] | None, pixels: Sequence[bytes] = (), cut: tuple[int, int] = (0, 0)
+) -> str:
+    """Return the UID of the new series: the same for the same series, method, piece and (of a folder) pixels."""
     with decode.discreet():
         old = str(stored.header().get("SeriesInstanceUID") or "")
-    return _uid("series", old, to_note(note), *map(bytes.hex, pixels))
+    return _uid("series", old, to_note(note), *map(bytes.hex, pixels), *_words(cut))
 
 
 def digest(frames: Array) -> bytes:
@@ -82,11 +99,23 @@ def digest(frames: Array) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(frames).data).digest()
 
 
+def _words(cut: tuple[int, int]) -> list[str]:
+    """Return what tells a piece from another and from the whole."""
+    return [f"cut {cut}"] if any(cut) else []
+
+
 def _uid(*words: str) -> str:
     return f"{UUID_ROOT}.{uuid.uuid5(NAMESPACE, chr(10).join(words)).int}"
 
 
-def write(path: Path, stored: single.Stored, frames: Array, note: dict[str, Any] | None, series: str) -> None:
+def write(
+    path: Path,
+    stored: single.Stored,
+    frames: Array,
+    note: dict[str, Any] | None,
+    series: str,
+    cut: tuple[int, int] = (0, 0),
+) -> None:
     """Write one file.
 
     Parameters
@@ -101,6 +130,8 @@ def write(path: Path, stored: single.Stored, frames: Array, note: dict[str, Any]
         What hush did.
     series : str
         UID of the new series.
+    cut : (int, int)
+        How many rows and columns of the file lie before the frames, of a crop.
     """
     uid = need("pydicom.uid", single.MEDICAL)
     with decode.discreet():
@@ -108,12 +139,12 @@ def write(path: Path, stored: single.Stored, frames: Array, note: dict[str, Any]
         before = single.syntax_of(header)
         if before == single.BIG_ENDIAN:
             _swap(header)
-        _derive(
-            header, note, series, _uid("image", str(header.get("SOPInstanceUID")), to_note(note), digest(frames).hex())
-        )
+        words = (str(header.get("SOPInstanceUID")), to_note(note), digest(frames).hex(), *_words(cut))
+        _derive(header, note, series, _uid("image", *words))
         _say_loss(header, before, path)
         packed = before not in single.NATIVE
         _put_pixels(header, frames, packed)
+        place.move(header, *cut)
         after = (
             decode.RLE
             if packed

@@ -10,7 +10,7 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
-from hush.io._common import from_note, positive, to_note
+from hush.io._common import cut_before, from_note, positive, to_note
 
 Extension = tuple[int, bytes]
 
@@ -18,12 +18,16 @@ Extension = tuple[int, bytes]
 FIELDS_1 = {
     "dim": ("8i2", 40), "datatype": ("i2", 70), "bitpix": ("i2", 72), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108),
     "scl_slope": ("f4", 112), "scl_inter": ("f4", 116), "xyzt_units": ("u1", 123), "descrip": ("S80", 148),
-    "magic": ("S4", 344),
+    "magic": ("S4", 344), "dim_info": ("u1", 39), "slice_start": ("i2", 74), "slice_end": ("i2", 120),
+    "slice_code": ("u1", 122), "qform_code": ("i2", 252), "sform_code": ("i2", 254), "quatern": ("3f4", 256),
+    "qoffset": ("3f4", 268), "srow": ("(3,4)f4", 280),
 }  # fmt: skip
 FIELDS_2 = {
     "dim": ("8i8", 16), "datatype": ("i2", 12), "bitpix": ("i2", 14), "pixdim": ("8f8", 104), "vox_offset": ("i8", 168),
     "scl_slope": ("f8", 176), "scl_inter": ("f8", 184), "xyzt_units": ("i4", 500), "descrip": ("S80", 240),
-    "magic": ("S8", 4),
+    "magic": ("S8", 4), "dim_info": ("u1", 524), "slice_start": ("i8", 224), "slice_end": ("i8", 232),
+    "slice_code": ("i4", 496), "qform_code": ("i4", 344), "sform_code": ("i4", 348), "quatern": ("3f8", 352),
+    "qoffset": ("3f8", 376), "srow": ("(3,4)f8", 400),
 }  # fmt: skip
 HEADER_SIZES = {348: FIELDS_1, 540: FIELDS_2}  # bytes of a header, which are its first number
 MAGICS = {348: (b"n+1", b"ni1"), 540: (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")}  # one file, and a pair
@@ -68,7 +72,7 @@ class Header:
     def fields(self) -> Any:
         """The named fields, writable."""
         table = HEADER_SIZES[len(self.raw)]
-        formats = [self.order + kind if kind[0] != "8" else f"(8,){self.order}{kind[1:]}" for kind, _ in table.values()]
+        formats = [np.dtype(kind).newbyteorder(self.order) for kind, _ in table.values()]
         places = [place for _, place in table.values()]
         kind = np.dtype({"names": list(table), "formats": formats, "offsets": places, "itemsize": len(self.raw)})
         return np.frombuffer(self.raw, kind)[0]
@@ -202,6 +206,8 @@ def compose(image: Image, shape: tuple[int, ...]) -> tuple[Header, bytes]:
     old: Header | None = image.meta.get("nifti")
     header = _new(image, shape) if old is None else old.copy()
     _describe_pixels(header, image, shape)
+    if old is not None:
+        _move(header, cut_before(image, image.axes.removesuffix("S")[:-4:-1]))
     fields = header.fields
     description = str(image.meta.get("description") or "")
     if description != header.description:
@@ -216,6 +222,39 @@ def compose(image: Image, shape: tuple[int, ...]) -> tuple[Header, bytes]:
     after = b"\1\0\0\0" + body if extensions else b"\0\0\0\0" + header.gap
     fields["vox_offset"] = size + len(after)
     return header, bytes(header.raw) + after
+
+
+def _move(header: Header, cut: Sequence[int]) -> None:
+    """Let the header state the place of a piece, before which `cut` voxels of the file's first dimensions lie."""
+    if not any(cut):
+        return
+    fields = header.fields
+    steps = np.zeros(3)
+    steps[: len(cut)] = cut
+    if int(fields["qform_code"]):
+        sizes = np.abs(np.array(fields["pixdim"][1:4], np.float64))
+        sizes[2] *= -1 if fields["pixdim"][0] < 0 else 1
+        fields["qoffset"] = fields["qoffset"] + _turn(*map(float, fields["quatern"])) @ (sizes * steps)
+    if int(fields["sform_code"]):
+        fields["srow"][:, 3] += np.array(fields["srow"][:, :3], np.float64) @ steps
+    along = (int(fields["dim_info"]) >> 4 & 3) - 1  # the dimension in which slices were taken one after the other
+    if 0 <= along < len(cut) and cut[along]:
+        fields["slice_start"] = fields["slice_end"] = fields["slice_code"] = 0  # the order of those left has no code
+
+
+def _turn(b: float, c: float, d: float) -> Array:
+    """Return the rotation of a unit quaternion of which the first part, positive, is not stored (nifti1.h)."""
+    rest = 1 - (b * b + c * c + d * d)
+    if rest < 1e-7:  # half a turn: what rounding left is taken off
+        length = (b * b + c * c + d * d) ** -0.5
+        a, b, c, d = 0.0, b * length, c * length, d * length
+    else:
+        a = rest**0.5
+    return np.array([
+        [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+        [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+        [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+    ])  # fmt: skip
 
 
 def _packed(extension: Extension, order: str) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Image
-from hush.io._common import positive
+from hush.io._common import cut_before, positive
 
 TYPES = {
     "int8": "int8", "int16": "int16", "int32": "int32", "uint8": "uint8", "uint16": "uint16",
@@ -95,6 +95,8 @@ def compose(image: Image, old: str | None) -> str:
     pixels = first.find("{*}Pixels")
     assert pixels is not None
     _set_layout(pixels, image, space)
+    if old:
+        _move(root, first, cut_before(image, "XY"), space)
     _set_scale(pixels, image)
     names = list(image.meta.get("channels") or [])
     for channel, name in zip(pixels.findall("{*}Channel"), names, strict=False):
@@ -129,7 +131,7 @@ def _fits(root: ElementTree.Element, image: Image) -> bool:
 def _set_layout(pixels: ElementTree.Element, image: Image, space: str) -> None:
     sizes = {axis: image.sizes.get(axis, 1) for axis in "XYZCT"}
     sizes["C"] *= image.sizes.get("S", 1)
-    changed = any(pixels.get(f"Size{axis}") != str(size) for axis, size in sizes.items())
+    changed = any(pixels.get(f"Size{axis}") != str(sizes[axis]) for axis in "ZCT")  # which planes there are
     lead = [axis for axis in image.axes if axis in "TCZ"]
     order = "XY" + "".join(reversed(lead)) + "".join(a for a in "CZT" if a not in lead)
     pixels.set("DimensionOrder", order)
@@ -165,6 +167,43 @@ def _set_scale(pixels: ElementTree.Element, image: Image) -> None:
     if "T" in image.scale:
         pixels.set("TimeIncrement", repr(float(image.scale["T"])))
         pixels.set("TimeIncrementUnit", "s")
+
+
+def _move(root: ElementTree.Element, first: ElementTree.Element, cut: tuple[int, ...], space: str) -> None:
+    """Let positions of planes, and regions of interest, be those of a piece, before which `cut` pixels lie in X and Y.
+
+    A position of the stage is taken for that of the first pixel. One without a unit of length stays as it is: what a
+    pixel is in it is not known.
+    """
+    if not any(cut):
+        return
+    pixels = first.find("{*}Pixels")
+    assert pixels is not None
+    for axis, count in zip("XY", cut, strict=True):
+        size, unit = positive(pixels.get(f"PhysicalSize{axis}")), pixels.get(f"PhysicalSize{axis}Unit", "µm")
+        microns = OME_MICRONS.get(unit.replace("μ", "µ"))
+        for plane in pixels.findall("{*}Plane"):
+            where, own = plane.get(f"Position{axis}"), plane.get(f"Position{axis}Unit", "reference frame")
+            factor = OME_MICRONS.get(own.replace("μ", "µ"))
+            step = 1.0 if own == "pixel" else size * microns / factor if size and microns and factor else None
+            if where is not None and step:
+                plane.set(f"Position{axis}", repr(float(where) + count * step))
+    regions = {one.get("ID") for one in first.findall("{*}ROIRef")}
+    for region in root.findall("{*}ROI"):
+        if region.get("ID") in regions:
+            for shape in region.findall("{*}Union/*"):
+                _move_shape(shape, cut, space)
+
+
+def _move_shape(shape: ElementTree.Element, cut: tuple[int, ...], space: str) -> None:
+    """Move a region, whatever its shape is, by its affine transform."""
+    transform = shape.find("{*}Transform")
+    if transform is None:
+        same = {"A00": "1.0", "A10": "0.0", "A01": "0.0", "A11": "1.0", "A02": "0.0", "A12": "0.0"}
+        transform = ElementTree.Element(f"{space}Transform", same)
+        shape.insert(0, transform)
+    for name, count in zip(("A02", "A12"), cut, strict=True):
+        transform.set(name, repr(float(transform.get(name) or 0) - count))
 
 
 def _set_description(first: ElementTree.Element, text: str, space: str) -> None:

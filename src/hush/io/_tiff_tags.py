@@ -103,9 +103,21 @@ def of_pages(places: Iterable[Place], order: str) -> list[tuple[Tag, ...]]:
     for place in places:
         tags: tuple[Tag, ...] = ()
         if place is not None and place[0].byteorder == order:  # a series may be spread over files
-            tags = read(place[0].filehandle, Form(order, place[0].is_bigtiff), place[1])
+            tags = _of_file(place[0], Form(order, place[0].is_bigtiff), place[1])
         found.append(seen.setdefault(tags, tags))
     return found
+
+
+def _of_file(tif: TiffFile, form: Form, at: int) -> tuple[Tag, ...]:
+    """Return the tags of a page; tifffile has closed the other files of a series that is spread over several."""
+    handle = tif.filehandle
+    if not handle.closed:
+        return read(handle, form, at)
+    handle.open()
+    try:
+        return read(handle, form, at)
+    finally:
+        handle.close()
 
 
 def kept(tags: Iterable[Tag], first: bool) -> tuple[Tag, ...]:

@@ -16,8 +16,8 @@ import numpy as np
 from hush.core.errors import FormatError
 from hush.core.findings import Finding
 from hush.core.image import Image
-from hush.io import _tiff_ome
-from hush.io._common import to_note
+from hush.io import _tiff_ome, _tiff_place
+from hush.io._common import cut_before, to_note
 from hush.io._tiff_read import CCITT, LOSSLESS, TIFF_MICRONS, scale_of_resolution, usual_unit
 from hush.io._tiff_tags import IMAGEJ, NUMBERS, SIZES, Tag
 
@@ -61,7 +61,8 @@ def plan(path: Path, image: Image, *, compress: bool = True) -> Plan:
         found.page |= _compression(image, old, kind, compress)
     found.page["software"] = old.get("software") or ""
     found.page["metadata"] = None
-    found.tags, found.order = old.get("tags") or (), old.get("byteorder") or "<"
+    found.order = old.get("byteorder") or "<"
+    found.tags = _tiff_place.moved(old.get("tags") or (), found.order, cut_before(image, "XY"), old.get("resolution"))
     if old.get("numbers") != image.data.dtype.name:
         found.without |= NUMBERS
     if "imagej" in (kind, old.get("kind")):
@@ -227,6 +228,7 @@ def _imagej(page: dict[str, Any], image: Image, old: dict[str, Any], large: bool
     if len(np.ravel(said.get("Ranges", ()))) != 2 * image.channels:
         said.pop("Ranges", None)
     _imagej_scale(page, said, image, old)
+    said |= _tiff_place.imagej_origin(said, cut_before(image, "XY"))
     info = str(image.meta.get("description") or "")
     note = to_note(image.meta.get("hush"))
     if info or note or "Info" in said:

@@ -12,8 +12,9 @@ from typing import Any
 
 from hush.core.errors import FormatError
 from hush.core.image import Image
-from hush.io._common import positive
+from hush.io._common import cut_before, positive
 from hush.io._tiff_ome import OME_MICRONS, SECONDS
+from hush.io._zarr_remote import Remote
 
 OME_ZARR = "0.5"  # version of new files
 LENGTHS_OF_ZARR = {
@@ -32,7 +33,7 @@ Json = dict[str, Any]
 class Node:
     """A group or an array: its format (2 or 3), its attributes, and its whole JSON (an array's own in format 2)."""
 
-    folder: Path
+    folder: Path | Remote
     format: int
     is_array: bool
     attributes: Json
@@ -55,7 +56,7 @@ class Pyramid:
     unit: str | None = None
 
 
-def node(folder: Path) -> Node | None:
+def node(folder: Path | Remote) -> Node | None:
     """Return what stands in a folder, None where it is no part of a Zarr."""
     if (folder / "zarr.json").is_file():
         whole = _json(folder / "zarr.json")
@@ -68,7 +69,7 @@ def node(folder: Path) -> Node | None:
     return None
 
 
-def _json(path: Path) -> Json:
+def _json(path: Path | Remote) -> Json:
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
@@ -180,10 +181,28 @@ def compose(old: Node | None, image: Image, axes: str, paths: Sequence[str], rat
         first["datasets"] = [_level(path, axes, image, ratio) for path, ratio in zip(paths, ratios, strict=True)]
     else:
         first["datasets"] = first["datasets"][: len(paths)]
+        _move(first, axes, image)
         _rescale(first, said, axes, image)
     _set_names(ome, image, axes, old is None)
     _set_texts(attributes, first, image)
     return attributes
+
+
+def _move(first: Json, axes: str, image: Image) -> None:
+    """Let every level state the place of a piece: further by the length of what was cut off before it."""
+    cut, steps = cut_before(image, axes), _scale_of(first["datasets"][0])
+    if not any(cut) or steps is None or len(steps) != len(axes):
+        return
+    for level in first["datasets"]:
+        said = [dict(one) for one in level.get("coordinateTransformations") or []]
+        own = next((one for one in said if one.get("type") == "translation"), None)
+        if own is None:
+            own = {"type": "translation", "translation": [0.0] * len(axes)}
+            said.append(own)
+        before = own.get("translation")
+        if isinstance(before, list) and len(before) == len(axes):
+            own["translation"] = [float(a) + n * step for a, n, step in zip(before, cut, steps, strict=True)]
+        level["coordinateTransformations"] = said
 
 
 def _axis(letter: str, image: Image) -> Json:

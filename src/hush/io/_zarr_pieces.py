@@ -13,9 +13,10 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array
+from hush.core.lazy import Lazy
 
 SPOOL_FROM = 512 * 2**20  # decoded bytes; larger ones are decoded into a temporary file, not into memory
-MOST_AT_ONCE = 64 * 2**20  # bytes that are read or written at once
+MOST_AT_ONCE = 16 * 2**20  # bytes that are read or written at once; of a smaller copy's source four times as many
 
 Box = tuple[slice, ...]
 
@@ -44,6 +45,26 @@ def boxes(shape: Sequence[int], chunks: Sequence[int], itemsize: int, most: int 
     starts = (range(0, size, by) for size, by in zip(shape, step, strict=True))
     for corner in product(*starts):
         yield tuple(slice(at, min(at + by, size)) for at, by, size in zip(corner, step, shape, strict=True))
+
+
+def given(
+    source: Any, chunks: Sequence[int] | None, lazy_from: int | None, stored: Callable[[], Any] | None = None
+) -> Array:
+    """Return a stored array as it is asked for: unread from so many bytes on, else as `load` gives it.
+
+    Parameters
+    ----------
+    source, chunks
+        See `load`.
+    lazy_from : int or None
+        None: always read.
+    stored : callable, optional
+        Gives what is read from in place of `source`, where that does not stay open.
+    """
+    shape, dtype = tuple(source.shape), np.dtype(source.dtype).newbyteorder("=")
+    if lazy_from is None or math.prod(shape) * dtype.itemsize < lazy_from:
+        return load(source, chunks)
+    return Lazy(source if stored is None else stored(), chunks, dtype)
 
 
 def load(source: Any, chunks: Sequence[int] | None = None) -> Array:

@@ -14,7 +14,7 @@ from hush.core.image import Array, Image
 from hush.io import _dicom_read as single
 from hush.io import _dicom_series as folders
 from hush.io import _dicom_write as writing
-from hush.io._common import choose, settle_axes
+from hush.io._common import choose, cut_before, settle_axes
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 MAGIC = (folders.DICOM_MARK,)
@@ -63,15 +63,17 @@ def write(path: Path, image: Image) -> None:
     if len(data) != sum(counts) or colours != (len(files[0].shape) == 4):
         raise FormatError(f"its input held {sum(counts)} frames, and this image has shape {tuple(shape)}")
     ends = np.cumsum(counts)
-    parts = [writing.frames_of(one, data[end - one.shape[0] : end]) for one, end in zip(files, ends, strict=True)]
+    down, right = cut_before(image, "YX")
+    cut = (down, right)
+    parts = [writing.frames_of(one, data[end - one.shape[0] : end], cut) for one, end in zip(files, ends, strict=True)]
     note = image.meta.get("hush")
-    series = writing.series_uid(files[0], note, [writing.digest(part) for part in parts] if old["folder"] else ())
+    series = writing.series_uid(files[0], note, [writing.digest(part) for part in parts] if old["folder"] else (), cut)
     if not old["folder"]:
-        writing.write(path, files[0], parts[0], note, series)
+        writing.write(path, files[0], parts[0], note, series, cut)
         return
     path.mkdir(exist_ok=True)
     for one, part in zip(files, parts, strict=True):
-        writing.write(path / one.name, one, part, note, series)
+        writing.write(path / one.name, one, part, note, series, cut)
 
 
 def _of_series(volume: folders.Volume, axes: str | None) -> Image:
@@ -112,6 +114,8 @@ def _meta(opened: single.Opened, files: list[single.Stored], warnings: list[str]
     slope, intercept = opened.rescale
     unit = str(opened.header.get("RescaleType") or "")
     unit = unit if unit.isalnum() and unit != "US" else "HU" if opened.header.get("Modality") == "CT" else ""
+    if not intercept and single.is_magnitude(opened.header):
+        meta["magnitude"] = True
     if (slope, intercept) != (1, 0) or unit:
         meta["rescale"] = {"slope": slope, "intercept": intercept, "unit": unit}
     return meta

@@ -11,6 +11,8 @@ import io as streams
 import math
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,16 @@ import numpy as np
 from hush.core.device import available_memory
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
-from hush.io import _zarr_pieces
-from hush.io._common import MAP_FROM, check_claim, from_note, need, settle_axes, to_note, without_note
+from hush.io import _fits_place, _zarr_pieces
+from hush.io._common import MAP_FROM, check_claim, cut_before, from_note, need, settle_axes, to_note, without_note
 
 PLAIN_FITS = (".fits", ".fit", ".fts", ".fits.fz", ".fz")
 SUFFIXES = (*PLAIN_FITS, ".fits.gz", ".fit.gz", ".fts.gz")
 CHOICES = "extension"
 EXTRA = "astronomy"
 NEEDS = ("astropy",)
+FITS_BEGIN = b"SIMPLE"
+DAMAGED_FITS = "it is cut short or damaged: its headers, or the sizes that they state, make no sense"
 FITS_BLOCK = 2880  # bytes: headers and pixels are padded to whole blocks
 KINDS_OF_BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 HALVES = {"uint16": 2**15, "uint32": 2**31, "uint64": 2**63, "int8": -(2**7)}  # BZERO that stands for the sign
@@ -146,11 +150,31 @@ def _unpacked(path: Path) -> bytes | None:
     return b"".join(pieces)
 
 
-def _opened(path: Path, raw: bytes | None, **how: Any) -> Any:
+@contextmanager
+def _opened(path: Path, raw: bytes | None, **how: Any) -> Iterator[Any]:
+    """Open all parts with astropy, which closes no file that it cannot read.
+
+    Raises
+    ------
+    FormatError
+        When it is no FITS file, or its headers make no sense.
+    """
     from astropy.io import fits
 
-    source: Any = path if raw is None else streams.BytesIO(raw)
-    return fits.open(source, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=False, **how)
+    with path.open("rb") if raw is None else streams.BytesIO(raw) as source:
+        if source.read(len(FITS_BEGIN)) != FITS_BEGIN:
+            raise FormatError("it is no FITS file: it does not begin with SIMPLE")
+        source.seek(0)
+        try:
+            opened = fits.open(source, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=False, **how)
+        except (OSError, MemoryError) as error:
+            if getattr(error, "errno", None) or isinstance(error, MemoryError):
+                raise
+            raise FormatError(DAMAGED_FITS) from error
+        except Exception as error:  # of wrong kinds and missing cards
+            raise FormatError(DAMAGED_FITS) from error
+        with opened:
+            yield opened
 
 
 def _parts(path: Path, raw: bytes | None) -> list[_Part]:
@@ -161,7 +185,9 @@ def _parts(path: Path, raw: bytes | None) -> list[_Part]:
     found: list[_Part] = []
     with _opened(path, raw, disable_image_compression=True) as opened:
         for one in opened:
-            place = one.fileinfo()
+            place = one.fileinfo() if hasattr(one, "fileinfo") else None
+            if place is None:
+                raise FormatError("it is no standard FITS file: it says so itself (SIMPLE is F)")
             start, data, span = place["hdrLoc"], place["datLoc"], place["datSpan"]
             header = fits.Header.fromstring(_bytes(path, raw, start, data - start).decode("latin-1"))
             packed = bool(header.get("ZIMAGE", False)) and isinstance(one, fits.BinTableHDU)
@@ -282,7 +308,9 @@ class _Plan:
             )
         self.number, self.place = int(old.get("number", 0)), 0
         self.raw = _unpacked(self.source) if self.source else None
-        self.parts = _parts(self.source, self.raw) if self.source else []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when the file was read
+            self.parts = _parts(self.source, self.raw) if self.source else []
         self.order = _order(image, old)
         self.shape = tuple(image.data.shape[place] for place in self.order) if self.order else tuple(image.data.shape)
         self.dtype = image.data.dtype
@@ -291,6 +319,9 @@ class _Plan:
         self.packed = bool(self.parts) and self.parts[self.number].packed
         self.blank = image.meta.get("padding") if self.dtype.kind == "f" else None
         self.header = _header(self.parts[self.number] if self.parts else None, image, self.shape, self.kind, self.half)
+        letters = "".join(image.axes[place] for place in self.order) or image.axes
+        if old:
+            _fits_place.move(self.header, cut_before(image, letters[::-1]))
         self.sums = "DATASUM" in self.header or "CHECKSUM" in self.header
         # of an image of another size than its file's, a crop, only its own part is written
         self.alone = not old or tuple(old["shape"]) != tuple(image.data.shape)

@@ -12,7 +12,8 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
-from hush.io import _zarr_pieces
+from hush.core.lazy import Stored
+from hush.io import _hdf5_place, _zarr_pieces
 from hush.io._common import LETTERS, MAP_FROM, check_claim, choose, need, positive, settle_axes
 from hush.io._tiff_ome import OME_MICRONS
 
@@ -21,11 +22,12 @@ MAGIC = (b"\x89HDF\r\n\x1a\n",)
 CHOICES = "data set"
 EXTRA = "microscopy"
 NEEDS = ("h5py",)
+LAZY = SPOOLED = True
 NEW_NAME = "data"  # of the data set in a new file
 ELEMENT_SIZE = "element_size_um"  # Z, Y, X: an attribute that ilastik, PlantSeg and Fiji's plugin share
 
 
-def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Image:
+def read(path: Path, axes: str | None, *, choice: int | str | None = None, lazy_from: int | None = None) -> Image:
     """Read a data set: the one named (``file.h5:group/name``), else the largest that can be an image.
 
     Its axes are those of its attributes ``axes`` or ``axistags`` or of its dimensions' labels, else guessed.
@@ -38,7 +40,7 @@ def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Im
         stored = sets[chosen]
         _check(stored, path)
         said = _plain_attributes(stored)
-        data = _pixels(path, stored)
+        data = _pixels(path, stored, lazy_from)
         declared = _axes(stored, said)
     letters, guessed = settle_axes(data.shape, axes, declared)
     meta: dict[str, Any] = {
@@ -103,7 +105,7 @@ def _images(file: Any) -> dict[str, Any]:
 
     def look(name: str, one: Any) -> None:
         numbers = isinstance(one, h5py.Dataset) and one.dtype.kind in "buif" and one.dtype.shape == ()
-        if numbers and sum(size > 1 for size in one.shape) >= 2 and one.size:
+        if numbers and one.shape and sum(size > 1 for size in one.shape) >= 2 and one.size:
             found[name] = one
 
     file.visititems(look)  # follows no links out of the file
@@ -118,6 +120,9 @@ def _check(stored: Any, path: Path) -> None:
 
     if stored.external:
         raise FormatError(f"the pixels of {stored.name} are in another file, and are not looked for")
+    others = {one.file_name for one in stored.virtual_sources()} - {"."} if stored.is_virtual else set()
+    if missing := sorted(one for one in others if not (path.resolve().parent / one).is_file()):
+        raise FormatError(f"the pixels of {stored.name} are in {Path(missing[0]).name}, which is not there")
     plan = stored.id.get_create_plist()
     filters = [plan.get_filter(i) for i in range(plan.get_nfilters())]
     for code, _, _, label in filters:
@@ -131,13 +136,26 @@ def _check(stored: Any, path: Path) -> None:
         check_claim(wanted, stored.id.get_storage_size(), 1, path.stat().st_size)
 
 
-def _pixels(path: Path, stored: Any) -> Array:
+class _DataSet(Stored):
+    """A data set that is read in pieces."""
+
+    def __init__(self, path: Path, stored: Any) -> None:
+        super().__init__(path.resolve(), stored.shape, stored.dtype)
+        self.name = stored.name
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
+        """Read a part."""
+        with need("h5py", EXTRA).File(self.path, "r") as file:
+            return file[self.name][index]
+
+
+def _pixels(path: Path, stored: Any, lazy_from: int | None) -> Array:
     """Return the pixels: mapped where they are one large piece of the file."""
     place, nbytes = stored.id.get_offset(), math.prod(stored.shape) * stored.dtype.itemsize
     if place is not None and not stored.chunks and nbytes >= MAP_FROM and stored.dtype.kind in "uif":
         check_claim(nbytes, path.stat().st_size - place, 1, path.stat().st_size)
         return np.memmap(path, stored.dtype, "r", place, stored.shape)
-    return _zarr_pieces.load(stored, _unit(stored))
+    return _zarr_pieces.given(stored, _unit(stored), lazy_from, lambda: _DataSet(path, stored))
 
 
 def _unit(stored: Any) -> tuple[int, ...]:
@@ -229,9 +247,11 @@ def _prepared(path: Path, image: Image) -> Any:
     try:
         if source is None:
             file.create_dataset(name, image.data.shape, image.data.dtype.newbyteorder("="))
-        elif not same or old["dtype"] != image.data.dtype.name:
+        elif not same or old["dtype"] != image.data.dtype.name or file[name].is_virtual:
+            # what is written into a virtual data set is written into the files that it is put together from
             _like(file, source, name, image)
         _describe(file[name], image, old)
+        _hdf5_place.move(file[name], image)
     except BaseException:
         file.close()
         raise

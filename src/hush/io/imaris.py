@@ -17,20 +17,23 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
+from hush.core.lazy import Lazy, Stored
 from hush.io import _zarr_pieces, _zarr_pyramid
-from hush.io._common import from_note, need, positive, settle_axes, to_note, without_note
+from hush.io._common import cut_before, from_note, need, positive, settle_axes, to_note, without_note
 from hush.io._tiff_ome import OME_MICRONS
 
 SUFFIXES = (".ims",)
+MAGIC = (b"\x89HDF\r\n\x1a\n",)
 EXTRA = "microscopy"
 NEEDS = ("h5py",)
+LAZY = SPOOLED = True
 IMARIS_KINDS = ("uint8", "uint16", "uint32", "float32")
 HISTOGRAM_BINS = 256  # of a histogram
 CHUNK_OF_IMARIS = (8, 128, 128)  # of a new file
 TIME_OF_IMARIS = "%Y-%m-%d %H:%M:%S.%f"
 
 
-def read(path: Path, axes: str | None) -> Image:
+def read(path: Path, axes: str | None, *, lazy_from: int | None = None) -> Image:
     """Read all times and channels at full resolution; axes of length one are left out."""
     h5py = need("h5py", EXTRA)
     with h5py.File(path, "r") as file:
@@ -42,21 +45,25 @@ def read(path: Path, axes: str | None) -> Image:
         size = _size(file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0"])
         shape = (times, channels, *size)
         kind = file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0/Data"].dtype
-        data = _zarr_pieces.room(shape, kind)
-        for time, channel, group in _channels(file, 0):
+        for _, _, group in _channels(file, 0):
             stored = group["Data"]
+            if stored.file.filename != file.filename or stored.is_virtual or stored.external:
+                raise FormatError("its pixels are in another file, and are not looked for")
             if stored.ndim != 3 or any(have < want for have, want in zip(stored.shape, size, strict=True)):
                 raise FormatError(f"it is damaged: {group.name} has shape {stored.shape}, and should hold {size}")
-            for box in _zarr_pieces.boxes(size, stored.chunks or size, kind.itemsize):
-                data[(time, channel, *box)] = stored[box]
+        chunks = (1, 1, *(stored.chunks or size))
+        data = _zarr_pieces.given(_Volumes(path.resolve(), shape, kind), chunks, lazy_from)
         scale, unit = _scale(file, size, times)
+        corner = _corner(file)
         description = _text(file, "DataSetInfo/Image", "Description")
         names = [_text(file, f"DataSetInfo/Channel {c}", "Name") for c in range(channels)]
     kept = [place for place, length in enumerate(shape) if length > 1 or place > 2]
-    data = data.reshape([shape[place] for place in kept])
+    alone = tuple(slice(None) if place in kept else 0 for place in range(len(shape)))
+    data = data.cut(alone) if isinstance(data, Lazy) else data[alone]
     chosen, _ = settle_axes(data.shape, axes, "".join("TCZYX"[place] for place in kept))
     scale = {axis: step for axis, step in scale.items() if axis in chosen}
-    meta: dict[str, Any] = {"imaris": {"path": str(path.resolve()), "shape": shape, "dtype": data.dtype.name}}
+    private = {"path": str(path.resolve()), "shape": shape, "dtype": data.dtype.name, "corner": corner}
+    meta: dict[str, Any] = {"imaris": private}
     meta["channels"] = [name or f"channel {i}" for i, name in enumerate(names, 1)] if any(names) else []
     meta["description"] = without_note(description)
     if note := from_note(description):
@@ -84,6 +91,27 @@ def create(path: Path, like: Image) -> Array:
 # -- reading --------------------------------------------------------------------------------------------
 
 
+class _Volumes(Stored):
+    """All times and channels (T, C, Z, Y, X), each a data set of its own, without what fills their last chunks."""
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
+        """Read a part."""
+        times, channels = (
+            [part] if isinstance(part, int) else range(size)[part]
+            for part, size in zip(index[:2], self.shape[:2], strict=True)
+        )
+        inside = tuple(
+            part if isinstance(part, int) else slice(*part.indices(size))
+            for part, size in zip(index[2:], self.shape[2:], strict=True)
+        )
+        with need("h5py", EXTRA).File(self.path, "r") as file:
+            level = file["DataSet/ResolutionLevel 0"]
+            made = np.stack(
+                [np.stack([level[f"TimePoint {t}/Channel {c}/Data"][inside] for c in channels]) for t in times]
+            )
+        return made[tuple(0 if isinstance(part, int) else slice(None) for part in index[:2])]
+
+
 def _counts(file: Any) -> tuple[int, int]:
     """Return the numbers of times and channels."""
     level = file["DataSet/ResolutionLevel 0"]
@@ -95,7 +123,10 @@ def _channels(file: Any, level: int) -> Iterator[tuple[int, int, Any]]:
     times, channels = _counts(file)
     for time in range(times):
         for channel in range(channels):
-            yield time, channel, file[f"DataSet/ResolutionLevel {level}/TimePoint {time}/Channel {channel}"]
+            place = f"DataSet/ResolutionLevel {level}/TimePoint {time}/Channel {channel}"
+            if f"{place}/Data" not in file:
+                raise FormatError(f"it is damaged: it has no /{place}")
+            yield time, channel, file[place]
 
 
 def _word(value: Any) -> str:
@@ -118,6 +149,8 @@ def _text(file: Any, group: str, name: str) -> str:
 def _size(channel: Any) -> tuple[int, ...]:
     """Return the true size (Z, Y, X) of a channel."""
     stored = channel["Data"].shape
+    if len(stored) != 3:
+        raise FormatError(f"it is damaged: {channel.name} has shape {stored}, and Imaris has three axes")
     said = [_word(channel.attrs.get(f"ImageSize{axis}", b"")) for axis in "ZYX"]
     return tuple(
         int(text) if text.isdecimal() and int(text) > 0 else have for text, have in zip(said, stored, strict=True)
@@ -144,6 +177,17 @@ def _scale(file: Any, size: tuple[int, ...], times: int) -> tuple[dict[str, floa
         pass
     unit = _text(file, "DataSetInfo/Image", "Unit").strip() or "um"
     return scale, {"um": "µm"}.get(unit, unit)
+
+
+def _corner(file: Any) -> list[float]:
+    """Return where the first voxel begins along X, Y and Z; zero where the file does not say."""
+    found = []
+    for number in range(3):
+        try:
+            found.append(float(_text(file, "DataSetInfo/Image", f"ExtMin{number}")))
+        except ValueError:
+            found.append(0.0)
+    return found
 
 
 # -- writing --------------------------------------------------------------------------------------------
@@ -173,6 +217,7 @@ def _prepare(path: Path, image: Image) -> None:
     with h5py.File(path, "r+" if same else "w") as file:
         if not same:
             _fresh(file, image, data)
+        file.require_group("DataSetInfo/Image")
         text = str(image.meta.get("description") or "")
         note = to_note(image.meta.get("hush"))
         file["DataSetInfo/Image"].attrs["Description"] = _letters(" | ".join(one for one in (text, note) if one))
@@ -216,15 +261,17 @@ def _fresh(file: Any, image: Image, data: Array) -> None:
 
 def _set_scale(file: Any, image: Image, shape: tuple[int, ...]) -> None:
     about, unit = file["DataSetInfo/Image"], image.unit or "um"
+    corner = (image.meta.get("imaris") or {}).get("corner")
     unit = {"µm": "um", "Å": "nm", "inch": "um", "cm": "mm", "pm": "nm"}.get(unit, unit)
     change = OME_MICRONS.get({"inch": "in"}.get(image.unit or "µm", image.unit or "µm"), 1.0)
     change /= OME_MICRONS.get({"um": "µm"}.get(unit, unit), 1.0)
     about.attrs["Unit"] = _letters(unit)
     for number, axis in enumerate("XYZ"):
-        low = positive(_text(file, "DataSetInfo/Image", f"ExtMin{number}")) or 0.0
+        step = image.scale.get(axis, 1.0) * change
+        low = corner[number] + cut_before(image, axis)[0] * step if corner else 0.0
         about.attrs[f"ExtMin{number}"] = _letters(repr(low))
-        about.attrs[f"ExtMax{number}"] = _letters(repr(low + image.scale.get(axis, 1.0) * change * shape[4 - number]))
-    group, start = file["DataSetInfo/TimeInfo"], datetime(2000, 1, 1)
+        about.attrs[f"ExtMax{number}"] = _letters(repr(low + step * shape[4 - number]))
+    group, start = file.require_group("DataSetInfo/TimeInfo"), datetime(2000, 1, 1)
     if "T" in image.scale and shape[0] > 1:
         for time in range(shape[0]):
             when = start + timedelta(seconds=time * image.scale["T"])

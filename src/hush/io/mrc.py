@@ -19,7 +19,7 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image, said_guess
-from hush.io._common import MAP_FROM, check_claim, from_note, positive, settle_axes, to_note
+from hush.io._common import MAP_FROM, check_claim, cut_before, from_note, left_over, positive, settle_axes, to_note
 
 PLAIN_MRC = (".mrc", ".map", ".rec", ".st", ".mrcs", ".ccp4", ".ali")
 PACKED_MRC = tuple(suffix + end for suffix in (".mrc", ".map", ".mrcs", ".rec", ".st") for end in (".gz", ".bz2"))
@@ -35,11 +35,14 @@ HEADER = np.dtype([
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 REFUSED_MODES = {3: "complex integers", 4: "complex numbers (a transform)", 16: "RGB", 101: "four bits a pixel"}
 IMOD = 1146047817  # IMOD's stamp; the lowest bit of its flags says that bytes are signed
+IMOD_ORIGIN = 4  # bit of its flags: the origin has the sign of the standard; else where zero lies, seen from the image
 LITTLE_STAMP, BIG_STAMP = (0x44, 0x44, 0, 0), (0x11, 0x11, 0, 0)
 MRC2014 = 20141  # version that is written
 VOLUMES = range(401, 631)  # space groups that stand for a stack of volumes
 MRC_LABELS, MRC_LABEL = 10, 80  # number and length
 INFLATED = {".gz": 1032, ".bz2": 50_000}  # bytes that a byte becomes at most
+PACKED_BEGIN = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
+READ_ROOM = 2**20  # numbers that are looked at together
 ANGSTROM = {"pm": 0.01, "Å": 1.0, "nm": 10.0, "µm": 1e4, "mm": 1e7}
 
 
@@ -49,6 +52,8 @@ def read(path: Path, axes: str | None) -> Image:
     X is the file's fastest axis, also where the header maps it to another axis of the crystal.
     """
     packed = path.suffix.lower() if path.name.lower().endswith(PACKED_MRC) else ""
+    if packed and not _first(path).startswith(PACKED_BEGIN[packed]):
+        raise FormatError(f"it is damaged, or not packed in spite of its name: then call it {path.stem}")
     with _open(path, packed) as file:
         raw = file.read(HEADER.itemsize)
         if len(raw) < HEADER.itemsize:
@@ -61,9 +66,12 @@ def read(path: Path, axes: str | None) -> Image:
             check_claim(start + wanted, size, INFLATED[packed], size)
         else:
             check_claim(wanted, size - start, 1, size)
+            remarks += left_over(size - start - wanted)
         extended = file.read(int(header["extended"]))
         if packed or wanted < MAP_FROM:
             data: Array = _load(file, kind, shape)
+            while packed and file.read(2**24):  # what may follow, and at the end its checksum is compared
+                pass
         else:
             data = np.memmap(path, kind, "r", start, shape)
     declared, guess = _axes(header, shape, path)
@@ -105,6 +113,13 @@ def create(path: Path, like: Image) -> Array | None:
     return _Mapped(path, _kind(header), "r+", HEADER.itemsize + len(extended), tuple(like.data.shape))
 
 
+def reopen(path: Path, like: Image) -> Array:
+    """Return what `create` gave for a file that was begun."""
+    ordered, header = _plan(like)
+    start = HEADER.itemsize + len((like.meta.get("mrc") or {}).get("extended", b""))
+    return _Mapped(path, _kind(header), "r+", start, tuple(ordered.data.shape))
+
+
 class _Mapped(np.memmap[Any, Any]):
     """Pixels of a file that is written in pieces; at the end the header is told what they are like."""
 
@@ -116,6 +131,11 @@ class _Mapped(np.memmap[Any, Any]):
             _describe(header, self)
             file.seek(0)
             file.write(header.tobytes())
+
+
+def _first(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(3)
 
 
 def _open(path: Path, packed: str, mode: str = "rb") -> AbstractContextManager[IO[bytes]]:
@@ -217,6 +237,8 @@ def _plan(image: Image) -> tuple[Image, Array]:
     _set_mode(header, image.data.dtype, bool(old))
     _set_size(header, image)
     _set_scale(header, image)
+    if old:
+        _set_place(header, cut_before(image, "XYZ"))
     labels, _ = _labels(header)
     if str(image.meta.get("description") or "") != "\n".join(labels):
         labels = textwrap.wrap(str(image.meta.get("description") or ""), MRC_LABEL)
@@ -303,13 +325,32 @@ def _set_scale(header: Array, image: Image) -> None:
         header["cell"][along] = size * unit * int(header["m"][along])
 
 
+def _set_place(header: Array, cut: tuple[int, ...]) -> None:
+    """Let the header state the place of a piece, before which `cut` columns, rows and sections of the file lie.
+
+    Programs take the origin for its place, and only where that is zero the number of the first column, row and section.
+    """
+    inverted = int(header["imod_stamp"]) == IMOD and not int(header["imod_flags"]) & IMOD_ORIGIN
+    had = bool(header["origin"].any())
+    for place, count in enumerate(cut):
+        along = int(header["map_axes"][place]) - 1
+        along = along if 0 <= along <= 2 else place
+        header["start"][place] += count
+        if had and count and int(header["m"][along]) > 0:
+            step = float(header["cell"][along]) / int(header["m"][along])
+            header["origin"][along] += -count * step if inverted else count * step
+    if had and not header["origin"].any():
+        header["start"] = 0  # it begins where coordinates do
+
+
 def _describe(header: Array, data: Array) -> None:
     """Set lowest, highest, mean and root mean square deviation; what is not known is marked as the format says."""
     count, total, square, low, high = 0, 0.0, 0.0, math.inf, -math.inf
     sections = data.reshape(-1, *data.shape[-2:])
     centre = float(np.nan_to_num(np.float64(sections[0, 0, 0]), posinf=0, neginf=0))
-    for section in sections:
-        values = np.asarray(section, np.float64)
+    rows = max(1, READ_ROOM // sections.shape[-1])
+    for strip in (section[at : at + rows] for section in sections for at in range(0, sections.shape[1], rows)):
+        values = np.asarray(strip, np.float64)
         values = values[np.isfinite(values)]
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))

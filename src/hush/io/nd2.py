@@ -23,7 +23,7 @@ PACKED_ND2 = 1032  # bytes that a byte of a compressed frame becomes at most
 def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Image:
     """Read one position, the first unless another is named; pixel sizes in µm, the time step in seconds."""
     nd2 = need("nd2", EXTRA)
-    with nd2.ND2File(path) as file:
+    with _opened(nd2, path) as file:
         sizes = {axis: size for axis, size in file.sizes.items() if axis != "P"}
         names = _positions(file)
         number = choose(choice, names, CHOICES)
@@ -46,6 +46,14 @@ def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Im
         meta["warnings"] = [f"it holds {len(names)} positions; this is the first, {names[0]}"]
     scale = {axis: step for axis, step in scale.items() if axis in chosen}
     return Image(data, chosen, scale, "µm" if {*"XYZ"} & set(scale) else None, meta)
+
+
+def _opened(nd2: Any, path: Path) -> Any:
+    """Open a file; the library says of one that is cut short what bytes it met, and they are many."""
+    try:
+        return nd2.ND2File(path)
+    except ValueError as error:
+        raise FormatError("it is cut short or damaged: what says where its parts are is not at its end") from error
 
 
 def _positions(file: Any) -> list[str]:

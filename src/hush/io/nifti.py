@@ -14,7 +14,7 @@ import numpy as np
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
 from hush.io import _nifti_header as headers
-from hush.io._common import MAP_FROM, check_claim, settle_axes
+from hush.io._common import MAP_FROM, check_claim, left_over, settle_axes
 
 SUFFIXES = (".nii", ".nii.gz", ".img")
 GZIP = b"\x1f\x8b\x08"
@@ -40,6 +40,8 @@ def read(path: Path, axes: str | None) -> Image:
     with _opened(head) as file:
         before = file.read(-1 if header.is_pair else start)
     headers.take_extensions(header, before[len(header.raw) :])
+    if not packed:
+        header.warnings += left_over(size - start - math.prod(shape) * dtype.itemsize)
     if packed:
         data = _unpacked(pixels, start, dtype, shape)
     elif math.prod(shape) * dtype.itemsize >= MAP_FROM:
@@ -94,6 +96,8 @@ def _meta(header: headers.Header) -> dict[str, Any]:
     slope, inter = float(header.fields["scl_slope"]), float(header.fields["scl_inter"])
     if slope and math.isfinite(slope) and math.isfinite(inter) and (slope, inter) != (1, 0):
         meta["rescale"] = {"slope": slope, "intercept": inter}
+    if not meta.get("rescale", {}).get("intercept"):  # the header does not say what was measured: the air around may
+        meta["magnitude"] = True
     if header.hush:
         meta["hush"] = header.hush
     return meta
@@ -156,7 +160,8 @@ def _unpacked(path: Path, start: int, dtype: np.dtype[Any], shape: tuple[int, ..
             at += got
         if at < count:
             raise FormatError(f"it is cut short: it holds {at} bytes of {count} of pixels")
-        file.read(1)  # at the end its checksum is compared
+        while file.read(PIECE):  # what may follow, and at the end its checksum is compared
+            pass
     return data
 
 

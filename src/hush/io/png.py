@@ -13,13 +13,18 @@ import numpy as np
 
 from hush.core.errors import FormatError
 from hush.core.image import Array, Image
+from hush.io import _exif
 from hush.io._common import check_claim, flat, is_screen, refuse, settle_axes
 
 SUFFIXES = (".png",)
 MAGIC = (b"\x89PNG\r\n\x1a\n",)
 
-# Chunks that stay true whatever the pixels become; tRNS, PLTE, sBIT, bKGD, hIST and animations do not.
-KEPT_CHUNKS = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
+# Chunks that stay true whatever the pixels become; tRNS, PLTE, sBIT, bKGD, hIST and animations do not. Others say it
+# themselves: a small fourth letter is "safe to copy".
+KEPT_CHUNKS = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sTER", b"oFFs", b"sCAL")
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+DESCRIBED = (b"fcTL", b"fdAT", b"acTL", b"tRNS")  # of animations, which have small letters and are not kept; of opacity
+XMP_WORD, PROFILE_WORD = "XML:com.adobe.xmp", b"ICC profile"
 GREY, PALETTE = 0, 3  # colour types
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 DEFLATED = 1032  # bytes that a byte becomes at most
@@ -46,7 +51,13 @@ def read(path: Path, axes: str | None) -> Image:
         data = data > 0
     chosen, _ = settle_axes(data.shape, axes, "YXS" if data.ndim == 3 else "YX")
     meta: dict[str, Any] = {"warnings": _remarks(kinds, depth, colour)}
-    meta["png"] = {"chunks": [chunk for chunk in chunks if chunk[0] in KEPT_CHUNKS and _words(chunk)[0] != "hush"]}
+    pixels = next((place for place, chunk in enumerate(chunks) if chunk[0] == b"IDAT"), len(chunks))
+    kept = [(place < pixels or chunk[0] in TEXT_CHUNKS, chunk) for place, chunk in enumerate(chunks) if _stays(chunk)]
+    meta["png"] = {
+        "chunks": [one for before, one in kept if before],
+        "after": [one for before, one in kept if not before],
+    }
+    meta["embedded"] = _embedded(chunks)
     texts = dict(_words(chunk) for chunk in chunks)
     meta["description"] = texts.get("Description", "")
     if "hush" in texts:
@@ -67,7 +78,8 @@ def write(path: Path, image: Image) -> None:
         raise refuse("PNG", holds, data)
     chunks = _encode(data)
     pixels = next(i for i, chunk in enumerate(chunks) if chunk[0] == b"IDAT")
-    chunks[1:pixels] = _about(image)  # what the encoder adds of its own is not the file's
+    chunks[1:pixels] = _about(image, samples)  # what the encoder adds of its own is not the file's
+    chunks[-1:-1] = (image.meta.get("png") or {}).get("after", ())
     with path.open("wb") as file:
         file.write(MAGIC[0])
         for kind, body in chunks:
@@ -106,9 +118,41 @@ def _encode(data: Array) -> list[Chunk]:
     return [(b"IHDR", header), (b"IDAT", zlib.compress(plain.tobytes())), (b"IEND", b"")]
 
 
-def _about(image: Image) -> list[Chunk]:
+def _stays(chunk: Chunk) -> bool:
+    """Whether a chunk is written again whatever the pixels have become."""
+    kind = chunk[0]
+    safe = bool(kind[3] & 0x20) and kind not in DESCRIBED
+    return (kind in KEPT_CHUNKS or safe) and _words(chunk)[0] != "hush"
+
+
+def _embedded(chunks: list[Chunk]) -> dict[str, Any]:
+    """Return EXIF, colour profile and XMP, for files of other formats."""
+    exif = next((body for kind, body in chunks if kind == b"eXIf"), b"")
+    packed = next((body.partition(b"\0")[2][1:] for kind, body in chunks if kind == b"iCCP"), b"")
+    try:
+        icc = _inflated(packed) if packed else b""
+    except zlib.error:
+        icc = b""
+    xmp = next((text for word, text in map(_words, chunks) if word == XMP_WORD), "")
+    return _exif.embedded(exif, icc, xmp.encode("utf-8"))
+
+
+def _carried(image: Image, samples: int) -> list[Chunk]:
+    """Return the chunks of a file of another format: its EXIF, profile and XMP."""
+    found, chunks = _exif.fitting(image, samples, in_exif=False), []
+    if "icc" in found:
+        chunks.append((b"iCCP", PROFILE_WORD + b"\0\0" + zlib.compress(found["icc"])))
+    if "exif" in found:
+        chunks.append((b"eXIf", found["exif"]))
+    if "xmp" in found:
+        chunks.append((b"iTXt", XMP_WORD.encode("ascii") + bytes(5) + found["xmp"]))
+    return chunks
+
+
+def _about(image: Image, samples: int) -> list[Chunk]:
     """Return the chunks between header and pixels: the input's own, and what changed."""
-    chunks: list[Chunk] = list((image.meta.get("png") or {}).get("chunks", ()))
+    old = image.meta.get("png")
+    chunks: list[Chunk] = list(old["chunks"]) if old else _carried(image, samples)
     wanted = {axis: image.scale[axis] for axis in "XY" if axis in image.scale}
     said = _scale(chunks)
     microns = PNG_MICRONS.get(image.unit or "", 0.0)

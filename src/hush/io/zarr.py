@@ -16,13 +16,15 @@ from hush.core.image import Array, Image
 from hush.io import _zarr_meta, _zarr_pieces, _zarr_pyramid
 from hush.io._common import choose, need, settle_axes
 from hush.io._zarr_meta import Node
+from hush.io._zarr_remote import MARKS, Remote
 
 SUFFIXES = (".zarr", ".ome.zarr")
 CHOICES = "image"
 EXTRA = "zarr"
 NEEDS = ("zarr",)
-MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+LAZY = True
 NEW_CHUNK = 1024  # longest side, in Y and X, of a chunk of a new file
+TORN = ".partial"  # what zarr calls a chunk until it is whole
 DEEPEST_ARRAY = 3  # folders that are looked into for arrays
 
 
@@ -33,7 +35,9 @@ def holds(folder: Path) -> bool:
     )
 
 
-def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Image:
+def read(
+    path: Path | Remote, axes: str | None, *, choice: int | str | None = None, lazy_from: int | None = None
+) -> Image:
     """Read an image at full resolution: of several (a plate, a collection) the first, unless one is named.
 
     An array without OME's metadata is read as well, its axes by the names of its dimensions or guessed.
@@ -46,12 +50,13 @@ def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Im
     assert group is not None
     said = None if group.is_array else _zarr_meta.pyramid(group)
     levels = [_level(group.folder / one) for one in said.paths] if said else [group]
-    stored = zarr.open_array(store=str(levels[0].folder), mode="r")
+    place = levels[0].folder
+    stored = zarr.open_array(store=place.store() if isinstance(place, Remote) else str(place), mode="r")
     if said and len(said.axes) != stored.ndim:
         raise FormatError(f"it is damaged: it names {len(said.axes)} axes, and its array has shape {stored.shape}")
     if stored.dtype.kind not in "buif":
         raise FormatError(f"it holds {stored.dtype}, and no numbers of an image")
-    data = _zarr_pieces.load(stored, stored.shards or stored.chunks)
+    data = _zarr_pieces.given(stored, stored.shards or stored.chunks, lazy_from)
     chosen, guessed = settle_axes(data.shape, axes, said.axes if said else _named(group, data.ndim))
     meta: dict[str, Any] = {"zarr": {"group": None if group.is_array else group, "levels": levels}}
     meta["channels"] = _zarr_meta.channels(group.ome, dict(zip(chosen, data.shape, strict=True)).get("C", 1))
@@ -79,10 +84,18 @@ def create(path: Path, like: Image) -> Array:
     return _zarr_pieces.Spooled.of(tuple(like.data.shape), like.data.dtype, lambda data: plan.fill(path, data))
 
 
+def grow(path: Path, like: Image, again: bool) -> _Growing:
+    """Return what the pixels are written into chunk by chunk; `again`: what was begun is gone on with."""
+    plan = _plan(like)
+    if not again:
+        plan.make(path)
+    return _Growing(path, plan, again)
+
+
 # -- reading --------------------------------------------------------------------------------------------
 
 
-def _images(root: Path) -> list[str]:
+def _images(root: Path | Remote) -> list[str]:
     """Return where the images of a Zarr are, as paths below it; the largest array first where OME says nothing."""
     top = _zarr_meta.node(root)
     if top is None:
@@ -101,15 +114,22 @@ def _images(root: Path) -> list[str]:
     arrays.sort(key=lambda node: -math.prod(node.json["shape"]))
     if not arrays:
         raise FormatError("it holds no image: neither one of OME-Zarr nor an array of two or more axes")
-    return [str(node.folder.relative_to(root)) for node in arrays]
+    return [_below(root, node.folder) for node in arrays]
 
 
-def _by_number(path: Path) -> tuple[bool, int, str]:
+def _below(root: Path | Remote, folder: Path | Remote) -> str:
+    """Return where a folder is below another one."""
+    if isinstance(root, Remote):
+        return "." if str(folder) == str(root) else str(folder).removeprefix(f"{root}/")
+    return str(Path(str(folder)).relative_to(root))
+
+
+def _by_number(path: Path | Remote) -> tuple[bool, int, str]:
     number = path.name.isdecimal()
     return (not number, int(path.name) if number else 0, path.name)
 
 
-def _fields(root: Path, plate: dict[str, Any]) -> Iterator[str]:
+def _fields(root: Path | Remote, plate: dict[str, Any]) -> Iterator[str]:
     """Yield the fields of view of a plate, well by well."""
     for one in plate.get("wells") or []:
         place = str(one.get("path", "")) if isinstance(one, dict) else ""
@@ -119,8 +139,9 @@ def _fields(root: Path, plate: dict[str, Any]) -> Iterator[str]:
             yield f"{place}/{image['path']}"
 
 
-def _nodes(root: Path, deep: int) -> Iterator[Node]:
-    for one in sorted(root.iterdir()):
+def _nodes(root: Path | Remote, deep: int) -> Iterator[Node]:
+    below: Iterator[Path | Remote] = iter(root.iterdir())
+    for one in sorted(below, key=str):
         node = _zarr_meta.node(one) if one.is_dir() else None
         if node:
             yield node
@@ -128,7 +149,7 @@ def _nodes(root: Path, deep: int) -> Iterator[Node]:
                 yield from _nodes(one, deep - 1)
 
 
-def _level(folder: Path) -> Node:
+def _level(folder: Path | Remote) -> Node:
     node = _zarr_meta.node(folder)
     if node is None or not node.is_array:
         raise FormatError(f"it is damaged: its level {folder.name} is not there")
@@ -186,18 +207,51 @@ class _Plan:
 
     def fill(self, path: Path, data: Array) -> None:
         """Write the pixels, and the smaller copies."""
-        zarr = need("zarr", EXTRA)
         source: Any = data.transpose(self.order).reshape(self.shapes[0])
-        before = None
-        for name, by in zip(self.paths, [None, *self.factors], strict=True):
-            array = zarr.open_array(store=str(path / name), mode="r+")
-            unit = array.shards or array.chunks
-            if before is None or by is None:
-                for box in _zarr_pieces.boxes(array.shape, unit, self.dtype.itemsize):
-                    array[box] = np.asarray(source[box])
-            else:
-                _zarr_pyramid.fill(array, before, by, unit)
+        array, unit = self.level(path, 0)
+        for box in _zarr_pieces.boxes(array.shape, unit, self.dtype.itemsize):
+            array[box] = np.asarray(source[box])
+        self.fill_copies(path)
+
+    def fill_copies(self, path: Path) -> None:
+        """Write the smaller copies, each from the one before."""
+        before, _ = self.level(path, 0)
+        for place, by in enumerate(self.factors, 1):
+            array, unit = self.level(path, place)
+            _zarr_pyramid.fill(array, before, by, unit)
             before = array
+
+    def level(self, path: Path, place: int) -> tuple[Any, tuple[int, ...]]:
+        """Return the array of a level, and the shape of what is written at once."""
+        array = need("zarr", EXTRA).open_array(store=str(path / self.paths[place]), mode="r+")
+        return array, array.shards or array.chunks
+
+
+class _Growing:
+    """The pixels of a file that is written chunk by chunk, with the axes of the image; `flush` makes the copies."""
+
+    def __init__(self, path: Path, plan: _Plan, again: bool) -> None:
+        self._path, self._plan, self._again = path, plan, again
+        self._array, unit = plan.level(path, 0)
+        self._back = tuple(plan.order.index(axis) for axis in range(len(plan.order)))  # from the file's axes
+        self.shape: tuple[int, ...] = tuple(self._array.shape[at] for at in self._back)
+        self.chunks: tuple[int, ...] = tuple(unit[at] for at in self._back)
+        self.dtype = plan.dtype
+
+    def __setitem__(self, box: tuple[slice, ...], values: Array) -> None:
+        self._array[self._stored(box)] = np.ascontiguousarray(values.transpose(self._plan.order))
+
+    def __getitem__(self, box: tuple[slice, ...]) -> Array:
+        return np.asarray(self._array[self._stored(box)]).transpose(self._back)
+
+    def _stored(self, box: tuple[slice, ...]) -> tuple[slice, ...]:
+        return tuple(box[axis] for axis in self._plan.order)
+
+    def flush(self) -> None:
+        """Make the smaller copies; of a chunk that somebody was killed at nothing is left."""
+        for torn in self._path.rglob(f"*{TORN}") if self._again else ():
+            torn.unlink()
+        self._plan.fill_copies(self._path)
 
 
 def _plan(image: Image) -> _Plan:
@@ -242,7 +296,7 @@ def _order(image: Image, stored: str | None) -> tuple[str, tuple[int, ...]]:
 
 def _beside(group: Node, paths: Sequence[str]) -> list[Path]:
     """Return what stands in the group besides its levels: labels, OME-XML."""
-    if not group.folder.is_dir():
+    if isinstance(group.folder, Remote) or not group.folder.is_dir():
         return []
     levels = {Path(path).parts[0] for path in paths}
     return [

@@ -152,3 +152,21 @@ def shown(value: Any) -> str:
     if isinstance(value, (list, Mapping)):
         return json.dumps(value, ensure_ascii=False)
     return "none" if value is None else str(value)
+
+
+def rescale(stated: Mapping[str, Any]) -> str:
+    """Say what stored values stand for: their slope, intercept and unit, which no figure of a page is given in.
+
+    Examples
+    --------
+    >>> rescale({"slope": 1.0, "intercept": -1024.0, "unit": "HU"})
+    'HU = stored value − 1024; figures here are stored values'
+    >>> rescale({"slope": 0.5, "intercept": 0.0}), rescale({"slope": 1.0, "intercept": 0.0, "unit": "HU"})
+    ('measure = 0.5 × stored value; figures here are stored values', 'values are HU')
+    """
+    slope, intercept, unit = float(stated["slope"]), float(stated["intercept"]), str(stated.get("unit") or "")
+    if slope == 1 and intercept == 0:
+        return f"values are {unit}" if unit else ""
+    factor = "" if slope == 1 else f"{slope:.6g} × "
+    shift = "" if intercept == 0 else f" {'−' if intercept < 0 else '+'} {abs(intercept):.6g}"
+    return f"{unit or 'measure'} = {factor}stored value{shift}; figures here are stored values"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "kind": "denoising report",
         "name": given["name"],
         "medical": given["medical"],
-        "facts": _beside(given, told),
+        "facts": _beside(given, told, [channel["noise"]["std"] for channel in facts["channels"]]),
         "about": done.get("about") or "",
         "done": [(LABELS[key], _told(key, value)) for key, value in told.items()],
         "settings": [(key, _html.shown(value)) for key, value in facts["settings"].items()],
@@ -87,10 +87,12 @@ def _context(facts: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _beside(given: Mapping[str, Any], told: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _beside(
+    given: Mapping[str, Any], told: Mapping[str, Any], residuals: Sequence[float | None]
+) -> list[tuple[str, str]]:
     """Return what stands beside the picture: the image first, then the method."""
     size = " × ".join(f"{length} {axis}" for axis, length in zip(given["axes"], given["shape"], strict=True))
-    rows = [("Image", size), ("Values", given["dtype"])]
+    rows = [("Image", size), ("Values", given["dtype"]), *_measures(given.get("rescale"), residuals)]
     by_unit: dict[tuple[float, str], list[str]] = {}
     for pixel in given["pixel"]:
         by_unit.setdefault((pixel["size"], pixel["unit"]), []).append(pixel["axis"])
@@ -102,6 +104,16 @@ def _beside(given: Mapping[str, Any], told: Mapping[str, Any]) -> list[tuple[str
     return rows + [
         (LABELS[key], _told(key, told[key])) for key in ("method", "steps", "seconds", "device") if told.get(key)
     ]
+
+
+def _measures(stated: Mapping[str, Any] | None, residuals: Sequence[float | None]) -> list[tuple[str, str]]:
+    """Return what stored values stand for, and the standard deviation of the residual in that unit."""
+    words = _html.rescale(stated) if stated else ""
+    if not stated or not words:
+        return []
+    unit, slope = str(stated.get("unit") or ""), abs(float(stated["slope"]))
+    each = ", ".join(f"{say(std * slope)} {unit}" for std in residuals if std is not None)
+    return [("Rescale", words), *([("Residual, standard deviation", each)] if unit and each else [])]
 
 
 def _told(key: str, value: Any) -> str:

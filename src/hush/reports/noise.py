@@ -23,7 +23,7 @@ def noise_page(record: dict[str, Any], target: Path, *, overwrite: bool = False)
     Parameters
     ----------
     record : dict
-        ``input`` and what `NoiseReport.as_dict` gives.
+        ``input`` and what `NoiseReport.as_dict` gives; ``rescale``, where the file states one.
     target : Path
     overwrite : bool
 
@@ -48,6 +48,7 @@ def _context(record: Mapping[str, Any]) -> dict[str, Any]:
         "method": advice["method"],
         "options": " ".join(["--method", advice["method"], *settings]) if advice["method"] else "",
         "reason": advice["reason"],
+        "rescale": _html.rescale(record["rescale"]) if record.get("rescale") else "",
         "channels": [_channel(channel) for channel in noise.get("channels", [noise])],
     }
 

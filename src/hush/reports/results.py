@@ -347,7 +347,8 @@ def _input(image: Image) -> dict[str, Any]:
     ]
     name = _base(str(image.meta.get("name") or "")) or "image"
     facts = {"name": name, "shape": image.data.shape, "axes": image.axes, "dtype": str(image.data.dtype)}
-    return {**facts, "pixel": pixel, "channels": [str(c) for c in image.meta.get("channels") or []]}
+    stated = {"rescale": dict(image.meta["rescale"])} if image.meta.get("rescale") else {}
+    return {**facts, **stated, "pixel": pixel, "channels": [str(c) for c in image.meta.get("channels") or []]}
 
 
 def _method(name: str) -> tuple[str, str]:
