@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -15,14 +15,22 @@ import click
 from hush import __version__
 from hush.cli import _bench, _comparing, _denoising, _looking, _noise, _pretraining
 from hush.core.errors import HushError
+from hush.core.launched import launched
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="hush")
-def hush() -> None:
+@click.pass_context
+def hush(context: click.Context) -> None:
     """Remove noise from images when nobody has the clean ones."""
+    count, name = launched().count, context.invoked_subcommand
+    if count > 1 and name != _denoising.train.name:  # all would write the same file
+        raise HushError(
+            f"hush {name} runs in one process and torchrun has started {count}: start it without torchrun; "
+            "several processes can train a model together (hush train), for hush apply"
+        )
 
 
 for _command in (
@@ -62,28 +70,44 @@ def _stops() -> Iterator[list[int]]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def _together() -> Iterator[Callable[[], bool]]:
+    """Join the processes that torchrun started, if it did; ask what is given whether this one says how all ended."""
+    if launched().count == 1:
+        yield lambda: True
+        return
+    from hush.training.processes import joined
+
+    with joined() as processes:
+        yield processes.speaks
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (some files failed), 2 (bad input), or as `_run` says."""
-    with _stops() as received:
-        return _run(arguments, received)
+    with _stops() as received, _together() as speaks:
+        return _run(arguments, received, speaks)
 
 
-def _run(arguments: Sequence[str] | None, received: list[int]) -> int:
+def _run(arguments: Sequence[str] | None, received: list[int], speaks: Callable[[], bool]) -> int:
     """Run the command line; 130 after Ctrl-C, and 128 more than the signal that stopped it, as shells count (143)."""
     try:
         code = hush.main(arguments, prog_name="hush", standalone_mode=False)
         return int(code or 0)
     except HushError as error:
+        if not speaks():
+            return 2
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
             click.echo(json.dumps({"input": error.source, "error": str(error)}))
         click.echo(f"hush: error: {error}", err=True)
         return 2
     except click.ClickException as error:
-        error.show()
+        if speaks():
+            error.show()
         return 2
     except (KeyboardInterrupt, click.Abort):
         with suppress(OSError):  # a terminal that was closed
-            click.echo("hush: interrupted; what was done is kept, --resume continues a training", err=True)
+            if speaks():
+                click.echo("hush: interrupted; what was done is kept, --resume goes on", err=True)
         return 128 + (received or [signal.SIGINT])[0]
     except BrokenPipeError:  # the reader of our output has gone, as in `hush list | head -1`
         sys.stderr.close()

@@ -1,4 +1,4 @@
-"""hush train --folds: k-fold cross-validation, before the model is trained on all files."""
+"""hush train: k-fold cross-validation before the model is trained on all files (--folds), and several processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hush.cli._teaching import METHOD
 from hush.core import registry
 from hush.core.errors import HushError
+from hush.core.launched import launched
 
 if TYPE_CHECKING:
     from hush.cli.console import Console
@@ -103,7 +105,23 @@ def record(
     """Return what --json says of the model that was written."""
     steps = [state.step for state in denoiser.history_]
     facts = {"output": str(written[0]), "method": denoiser.method, "trained_on": [str(job.source) for job in opened]}
-    return facts | {"steps": steps} | ({} if found is None else {"cross_validation": found.as_dict()})
+    together = {name: denoiser.learned_[name] for name in ("processes",) if name in denoiser.learned_}
+    return facts | {"steps": steps} | together | ({} if found is None else {"cross_validation": found.as_dict()})
+
+
+def check_together(method: str | None, folds: int | None) -> None:
+    """Refuse, before any file is read, what several processes (torchrun) do not do together."""
+    count = launched().count
+    if count > 1 and (folds or method == METHOD):
+        what = "--folds" if folds else f"--method {METHOD}"
+        raise HushError(f"hush train {what} runs in one process and torchrun has started {count}: leave torchrun out")
+
+
+def say_together(denoiser: NetDenoiser, console: Console) -> None:
+    """Say how many processes learn together, and from how many patches a step."""
+    count = launched().count
+    if count > 1:
+        console.say(f"{count} processes: each step learns from {count} x {denoiser.batch} patches")
 
 
 def check_learns(denoiser: Any) -> None:

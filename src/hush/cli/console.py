@@ -15,11 +15,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hush.cli.files import Job, describe_image
 from hush.core.errors import HushError, HushWarning
+from hush.core.launched import launched
 from hush.methods._base import Denoiser
 
 
 class Console:
     """Everything for people goes to standard error; JSON, one object a line, to standard output.
+
+    Of several processes (torchrun) only the first one's says anything.
 
     Parameters
     ----------
@@ -30,7 +33,8 @@ class Console:
     """
 
     def __init__(self, quiet: bool, as_json: bool) -> None:
-        self.quiet, self.as_json = quiet, as_json
+        self.first = launched().first
+        self.quiet, self.as_json = quiet or not self.first, as_json and self.first
         self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self.printed: set[int] = set()
         warnings.filterwarnings("ignore", category=HushWarning)  # they are in the records, and said once
@@ -136,8 +140,8 @@ class Console:
             if job.record:
                 self._emit(job)
         failed = [job for job in jobs if "error" in job.record]
-        for job in failed:
+        for job in failed if self.first else ():
             print(f"hush: error: {job.record['error']}", file=sys.stderr)  # noqa: T201
-        if failed:
+        if failed and self.first:
             print(f"hush: {len(failed)} of {len(jobs)} files failed, the others are done", file=sys.stderr)  # noqa: T201
         return 1 if failed else 0

@@ -18,11 +18,14 @@ from torch import Tensor
 from hush.core import files
 from hush.core.errors import HushError
 from hush.core.findings import Finding
+from hush.training.processes import current
 from hush.training.trainer import State, Trainer
 
 
 class Checkpoint:
     """A file that holds a training run, written atomically; see ``--resume``.
+
+    Of several processes the first one reads and writes; the others take the state from it (`Trainer.share`).
 
     Parameters
     ----------
@@ -42,11 +45,14 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], resume: bool, every: float = 5.0) -> None:
-        self.path, self.identity, self.every = Path(path), json.loads(json.dumps(identity)), every
+        self.path, self.every = Path(path), every
+        self.processes = current()
+        self.identity = json.loads(json.dumps({**identity, "processes": self.processes.count}))
+        self.processes.demand_equal(self.identity)
         self.tensors: dict[str, Tensor] = {}
         self.states: dict[str, dict[str, Any]] = {}
         self.written = time.monotonic()
-        if resume and self.path.exists():
+        if resume and self.processes.first and self.path.exists():
             self._read()
 
     def _read(self) -> None:
@@ -56,11 +62,12 @@ class Checkpoint:
                 self.tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise HushError(f"{self.path.name} is not a checkpoint that can be resumed ({error}); delete it") from None
-        changed = [key for key in self.identity if self.identity[key] != note["identity"].get(key)]
+        known = {"processes": 1, **note["identity"]}  # earlier versions did not say how many
+        changed = [key for key in self.identity if self.identity[key] != known.get(key)]
         if changed:
             key = changed[0]
             raise HushError(
-                f"cannot resume {self.path.name}: {key} was {note['identity'].get(key)!r} and is now "
+                f"cannot resume {self.path.name}: {key} was {known.get(key)!r} and is now "
                 f"{self.identity[key]!r}; use the same inputs and settings, or start again without --resume"
             )
         self.states = note["states"]
@@ -72,6 +79,8 @@ class Checkpoint:
 
     def store(self, name: str, trainer: Trainer) -> None:
         """Write a trainer's state under a name, beside the others': to a temporary file, then renamed."""
+        if not self.processes.first:
+            return
         self.tensors = {key: value for key, value in self.tensors.items() if not key.startswith(f"{name}/")}
         for key, value in trainer.tensors().items():
             self.tensors[f"{name}/{key}"] = value.detach().cpu().clone().contiguous()

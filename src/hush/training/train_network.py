@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from hush.core.device import body_precision, memory_format
 from hush.training.checkpoint import Checkpoint
 from hush.training.patches import Batch, Patches
+from hush.training.processes import current
 from hush.training.trainer import Schedule, State, Trainer
 
 HELD = 4  # batches of the part held out that are looked at: always the same ones
+SEEDS_OF_PROCESSES = 2_654_435_761  # between those of two: far from each other, also in the 32 bits that count
 LossOf = Callable[[nn.Module, Batch, torch.Generator], Tensor]
 
 
@@ -29,7 +31,7 @@ class Task:
         Its number.
     seed : int
     batch : int
-        Patches a step.
+        Patches a step; of each process, where several train together.
     ndim : {2, 3}
     device, precision : str
     schedule : Schedule
@@ -47,6 +49,20 @@ class Task:
     def number(self) -> int:
         """Beginning of this network's random numbers."""
         return self.seed * 1009 + self.network
+
+    def draw(self, step: int, rank: int = 0) -> tuple[list[int], int]:
+        """Return the seeds of a step's patches and of its loss: others on each process, the first one's as if alone.
+
+        They belong to the step, so that a resumed run draws the same ones.
+
+        Examples
+        --------
+        >>> task = Task(0, 7, 8, 2, "cpu", "float32", Schedule())
+        >>> task.draw(3)[0], task.draw(3, rank=1)[0]
+        ([7, 0, 3], [7, 0, 3, 0, 1])
+        """
+        other = [0, rank] if rank else []
+        return [self.seed, self.network, step, *other], self.number * 1_000_003 + step + rank * SEEDS_OF_PROCESSES
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,8 @@ def learn(
 ) -> Learned:
     """Train a network, or take it from the checkpoint where it is finished or half done.
 
+    Several processes (`hush.training.processes`) train it together, each by `task.batch` patches of its own a step.
+
     Parameters
     ----------
     task : Task
@@ -82,6 +100,8 @@ def learn(
     report : callable
         (step, steps, loss) after every step.
     """
+    processes = current()
+    processes.check_device(task.device)
     torch.manual_seed(task.number)
     layout = memory_format(task.ndim)
     net = build().to(task.device)
@@ -91,6 +111,7 @@ def learn(
     rng = torch.Generator(task.device)
     if keeper is not None:
         keeper.restore(str(task.network), trainer)
+    trainer.share()
 
     def loss_on(net: nn.Module, source: Patches, draw: list[int], number: int) -> Tensor:
         batch = source.batch(task.batch, np.random.default_rng(draw), task.device)
@@ -101,8 +122,7 @@ def learn(
             return loss_of(net, batch, rng)
 
     def loss(net: nn.Module, step: int) -> Tensor:
-        # random numbers belong to the step, so that a resumed run draws the same ones
-        return loss_on(net, patches, [task.seed, task.network, step], task.number * 1_000_003 + step)
+        return loss_on(net, patches, *task.draw(step, processes.rank))
 
     @torch.no_grad()
     def look(net: nn.Module) -> float:

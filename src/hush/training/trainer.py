@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hush.training.processes import current
+
 WARMUP = 10  # steps; they are also the stopwatch that turns seconds into steps
 CHECKS = 50  # looks at the part held out, spread over a training
 Loss = Callable[[nn.Module, int], Tensor]
@@ -85,13 +87,20 @@ class State:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C into a question that the loop asks between two steps, so that what is done can be kept."""
+def deferred_interrupt(insist: bool = True) -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C into a question that the loop asks between two steps, so that what is done can be kept.
+
+    Parameters
+    ----------
+    insist : bool
+        Whether the second time ends the training at once. Not under torchrun: it sends every process what the terminal
+        has sent it already, and ends what does not end by itself.
+    """
     asked = False
 
     def note(number: int, frame: Any) -> None:
         nonlocal asked
-        if asked:  # the second time at once
+        if asked and insist:
             raise KeyboardInterrupt
         asked = True
 
@@ -106,7 +115,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 class Trainer:
-    """Minimises a loss; plain PyTorch.
+    """Minimises a loss; plain PyTorch. With several processes (`hush.training.processes`) each has its own part of it.
 
     Parameters
     ----------
@@ -129,6 +138,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(net.parameters(), lr=0.0, fused=fused)
         self.state = State(steps=schedule.steps)
         self.best: dict[str, Tensor] = {}
+        self.processes = current()
 
     def run(
         self,
@@ -142,13 +152,14 @@ class Trainer:
         Parameters
         ----------
         loss : callable
-            (net, step) -> scalar. Must draw its random numbers from `step`, so that resuming repeats them.
+            (net, step) -> scalar. Must draw its random numbers from `step`, so that resuming repeats them; on several
+            processes each draws others.
         save : callable, optional
             Called after every step; True: at once, since the run is about to end or its length has just been found.
         progress : callable, optional
             (step, steps, loss) after every step.
         look : callable, optional
-            (averaged net) -> loss on the part held out; the best weights are kept.
+            (averaged net) -> loss on the part held out; the best weights are kept. The first process's figure counts.
 
         Raises
         ------
@@ -158,7 +169,7 @@ class Trainer:
         state, times, begun = self.state, [], time.perf_counter()
         before = state.seconds
         self.net.train()
-        with deferred_interrupt() as interrupted:
+        with deferred_interrupt(self.processes.alone) as interrupted:
             while (state.steps is None or state.step < state.steps) and not state.stopped:
                 start = time.perf_counter()
                 value = self._step(loss)
@@ -166,16 +177,21 @@ class Trainer:
                 state.seconds = before + time.perf_counter() - begun
                 timed = state.step == WARMUP
                 if timed and state.steps is None:
-                    state.steps = self._budget(times, state.seconds)
+                    state.steps = self.processes.from_first(self._budget(times, state.seconds))
                 self._note(value)
-                if look is not None and state.steps is not None:
-                    self._look(look)
+                if state.steps is not None and self._time_to_look(state.steps):
+                    self.processes.check_weights(self.net, state.step)
+                    if look is not None:
+                        self._look(look)
+                stop = self.processes.any(interrupted())
                 if save is not None:
-                    save(timed or interrupted())
+                    save(timed or stop)
                 if progress is not None:
                     progress(state.step, state.steps or 0, value)
-                if interrupted():
+                if stop:
                     raise KeyboardInterrupt
+            if self.processes.any(interrupted()):  # while the last state was saved
+                raise KeyboardInterrupt
         return state
 
     def _step(self, loss: Loss) -> float:
@@ -185,11 +201,12 @@ class Trainer:
         value = loss(self.net, state.step)
         self.optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
+        value = self.processes.average(self.net, value.detach())
         nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
         self.optimizer.step()
         state.step += 1
         self._average()
-        return float(value.detach())
+        return float(value)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -207,12 +224,13 @@ class Trainer:
         typical = sorted(times[2:])[len(times[2:]) // 2]
         return WARMUP + max(WARMUP, int((self.schedule.seconds - spent) / typical))
 
+    def _time_to_look(self, steps: int) -> bool:
+        return self.state.step == steps or self.state.step % max(1, steps // CHECKS) == 0
+
     def _look(self, look: Look) -> None:
         """Look at the part held out; keep the best weights, and stop when it has not become better for long."""
         state = self.state
-        if state.step != state.steps and state.step % max(1, (state.steps or 1) // CHECKS):
-            return
-        value = look(self.average)
+        value = self.processes.from_first(look(self.average))
         lowest = min((loss for _, loss in state.validation), default=float("inf"))
         state.validation.append([state.step, value])
         if value < lowest:
@@ -251,10 +269,21 @@ class Trainer:
         self.average.load_state_dict(parts["average"])
         self.best = parts["best"]
         # fused Adam walks through memory: its moments must lie there as the weights do (channels last)
-        for weight, moments in zip(self.net.parameters(), (adam[index] for index in sorted(adam)), strict=True):
+        weights = list(self.net.parameters())
+        for number, moments in adam.items():  # none before the first step
+            weight = weights[number]
             for name, value in moments.items():
                 if value.shape == weight.shape and value.ndim:
                     moments[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": adam, "param_groups": groups})
         self.state = state
+
+    def share(self) -> None:
+        """Let all processes stand where the first one does: at its first weights, or at what it resumed."""
+        if self.processes.alone:
+            return
+        mine = {key: value.detach().cpu() for key, value in self.tensors().items()} if self.processes.first else {}
+        tensors, state = self.processes.from_first((mine, self.state))
+        if not self.processes.first:
+            self.restore(tensors, state)
