@@ -1,38 +1,93 @@
-"""What a camera makes of a scene, photons on a mosaic, smoothed and compressed; and how its pictures are known."""
+"""A photograph: what a camera makes of a scene, photons on a mosaic, smoothed, sharpened, made smaller, compressed."""
 
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from PIL import Image as Pillow
 from scipy import ndimage
 
-from hush.core.color import from_opponent, opponent
+from hush.core.color import opponent
 from hush.core.image import Array
+from hush.datasets._camera_finish import Finish
+from hush.datasets._camera_sensor import Sensor
 
 PEAK = 255.0
-GAMMA = 2.2  # of the scale that files have
-PHOTON_RANGE, READ_PHOTONS = (50, 30000), 5.0  # in white, and the most electrons of read noise
-RED, BLUE = (1.4, 2.4), (1.2, 2.2)  # white balance: times green
-QUALITY = (70, 99)  # of the compression
-FINER = 2.5  # times its detail that a camera's pixels may be
-SMALLER = 0.4  # share of the photographs that were made smaller afterwards
-LUMA_BLUR, CHROMA = 1.2, 3.0  # pixels over which brightness and colours may be smoothed
-SHARPENING = 0.8  # of what a pixel's surroundings lack that may be added
+FINER, LENS = 5.0, (0.15, 0.45)  # times its detail that a camera's pixels may be, and blur of the lens, of a detail
+SMALLER = 0.3  # share of the photographs that were made smaller so far that nothing is left of the mosaic
+RESIZED, SHRUNK, GROWN = 0.3, (0.5, 0.95), (1.05, 1.6)  # share that is resized after the finish, and by what
+QUALITY = (60, 98)  # of the compression
+STORED, TWICE = 0.85, 0.4  # share that is compressed, and of these a second time, of another cut
+SUBSAMPLINGS = (0, 1, 2, 2)  # of colours: none, across, across and down
+COLOUR_BLOCK = 16  # pixels of JPEG's blocks of colours
 ONE_LEVEL = 1 / PEAK  # level of a photograph's noise for a loss
 
 
-def photograph(clean: Array, rng: np.random.Generator, photons: float | None = None) -> tuple[Array, Array, Array]:
+@dataclass(frozen=True)
+class Storage:
+    """How a picture becomes a file.
+
+    Attributes
+    ----------
+    resize : float
+        By how much it is made larger, or smaller.
+    jpegs : tuple of (quality, subsampling, down, across)
+        Of every compression, and by how many pixels its blocks lie off the picture's corner.
+    """
+
+    resize: float
+    jpegs: tuple[tuple[int, int, int, int], ...]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw any."""
+        shrinks, resized = rng.random() < 0.5, rng.random() < RESIZED
+        resize = rng.uniform(*(SHRUNK if shrinks else GROWN)) if resized else 1.0
+        times = int(rng.random() < STORED) * (1 + int(rng.random() < TWICE))
+        jpegs = []
+        for last in range(times):
+            quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1)) if last == times - 1 else int(rng.integers(85, 99))
+            down, across = (
+                (int(one) for one in rng.integers(COLOUR_BLOCK, size=2)) if times > 1 and not last else (0, 0)
+            )
+            jpegs.append((quality, int(rng.choice(SUBSAMPLINGS)), down, across))
+        return cls(float(resize), tuple(jpegs))
+
+    def before(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return how large (Y, X) are that become of this shape."""
+        high, wide = (int(np.ceil(size / min(1.0, self.resize) / 2)) * 2 for size in shape[-2:])
+        return high, wide
+
+    def of(self, image: Array) -> Array:
+        """Store (3, Y, X), 0 to 1, at its own size: -0.5 to 0.5, in steps of 8 bits."""
+        return replace(self, resize=1.0)(image, image.shape)
+
+    def __call__(self, image: Array, shape: tuple[int, ...]) -> Array:
+        """Resize (3, Y, X), 0 to 1, to this shape, and compress it: -0.5 to 0.5, in steps of 8 bits."""
+        if self.resize < 1:
+            image = ndimage.gaussian_filter(image, (0, *(0.35 / self.resize,) * 2), truncate=3)
+        if self.resize != 1 or image.shape[-2:] != tuple(shape[-2:]):
+            image = scaled(image, self.resize, shape)
+        pixels = np.rint(PEAK * np.moveaxis(image, 0, -1).clip(0, 1)).astype(np.uint8)
+        for jpeg in self.jpegs:
+            pixels = _compressed(pixels, *jpeg)
+        return np.moveaxis(pixels.astype(np.float32), -1, 0) / np.float32(PEAK) - np.float32(0.5)
+
+
+def photograph(
+    clean: Array, rng: np.random.Generator, photons: float | None = None, shots: int = 0
+) -> tuple[Array, Array, Array]:
     """Take a colour scene as a camera stores it, once with its noise and once without.
 
-    Photons and read noise on a Bayer mosaic, interpolated, smoothed and sharpened, on the scale that eyes like,
-    compressed: noise is shared by neighbours and colours, depends on brightness, and is gone where the compression was
-    coarse. No number says that. What a network has to come to is the JPEG of the scene without noise: a clean
-    photograph is left as it is. A camera's pixels are finer than the scene's detail; in a picture that was made
-    smaller, as most were that are not a camera's own files, nothing is left of the mosaic, and detail is as fine as
-    pixels are.
+    Photons and read noise on a Bayer mosaic, interpolated, balanced, on a tone curve, smoothed and sharpened, perhaps
+    resized, compressed: noise is shared by neighbours and colours, depends on brightness, and is gone where a camera
+    smoothed it or the compression was coarse. No number says that. What a network has to come to is the file of the
+    scene without noise: a clean photograph is left as it is. A camera's pixels are finer than the scene's detail; in a
+    picture that was made smaller, as most were that are not a camera's own files, nothing is left of the mosaic, and
+    detail is as fine as pixels are.
 
     Parameters
     ----------
@@ -40,7 +95,9 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
         -0.5 to 0.5.
     rng : Generator
     photons : float, optional
-        In white; None: any.
+        In white; infinite: no noise at all; None: any.
+    shots : int
+        Of so many the mean is taken for what there is without noise; 0: the scene itself goes through the camera.
 
     Returns
     -------
@@ -50,76 +107,52 @@ def photograph(clean: Array, rng: np.random.Generator, photons: float | None = N
         Standard deviation of their difference, at least that of a step.
     """
     scene = np.clip(np.asarray(clean, np.float32) + np.float32(0.5), 0, 1)
-    smaller, finer = rng.random() < SMALLER, rng.uniform(1, FINER)
-    scene = scene if smaller else _finer(scene, finer)
-    count = np.exp(rng.uniform(*np.log(PHOTON_RANGE))) if photons is None else photons
-    read = rng.uniform(0, READ_PHOTONS)
-    balance = np.array([rng.uniform(*RED), 1.0, rng.uniform(*BLUE)], np.float32).reshape(3, 1, 1)
-    smooth = [rng.uniform(0, most) * (rng.random() < 0.6) for most in (LUMA_BLUR, CHROMA)]
-    share, sharp = rng.uniform(0.5, 1), rng.uniform(0, SHARPENING) * (rng.random() < 0.5)
-    light = scene**GAMMA / balance
-    noise = np.float32(read) * rng.standard_normal(light.shape, np.float32)
-    counts = (rng.poisson(light * count).astype(np.float32) + noise) / np.float32(count)
-    quality, subsampling = int(rng.integers(*QUALITY)), int(rng.choice([0, 2]))
-    noisy, target = (
-        _compressed(_finished(_developed(one, balance, not smaller), smooth, share, sharp), quality, subsampling)
-        for one in (counts, light)
-    )
+    shape, smaller = scene.shape, rng.random() < SMALLER
+    finer, lens = float(np.exp(rng.uniform(0, np.log(FINER)))), rng.uniform(*LENS)
+    quiet = photons is not None and not np.isfinite(photons)
+    sensor = Sensor.draw(rng, None if quiet else photons, smaller)
+    finish, storage = Finish.draw(rng), Storage.draw(rng)
+    scene = _extended(scene, storage.before(shape))
+    if not smaller:
+        scene = ndimage.gaussian_filter(scaled(scene, finer, scene.shape), (0, *(lens * finer,) * 2), truncate=3)
+    light = sensor.light(scene)
+    plain = sensor.developed(sensor.seen(light))
+    shot = plain if quiet else sensor.developed(sensor.counted(light, rng))
+    sigma = opponent(shot - plain).std((1, 2))  # what a camera knows by its setting
+    noisy = storage(finish(shot, sigma), shape)
+    if shots and not quiet:
+        every = [finish(sensor.developed(sensor.counted(light, rng)), sigma) for _ in range(shots)]
+        target = storage(np.mean(every, 0), shape)
+    else:
+        target = storage(finish(plain, sigma), shape)
     return noisy, target, np.maximum((noisy - target).std((1, 2), keepdims=True), ONE_LEVEL)
 
 
-def _finer(scene: Array, times: float) -> Array:
-    """The middle of (C, Y, X), enlarged to the same size."""
+def scaled(image: Array, times: float, shape: tuple[int, ...]) -> Array:
+    """Enlarge (C, Y, X) about its middle, interpolated, and return the middle of this shape."""
     for axis in (1, 2):
-        size = scene.shape[axis]
-        where = (np.arange(size) - size / 2) / times + size / 2
+        size, wanted = image.shape[axis], shape[axis]
+        where = ((np.arange(wanted) - (wanted - 1) / 2) / times + (size - 1) / 2).clip(0, size - 1)
         before = where.astype(int)
         part = (where - before).astype(np.float32).reshape(-1, *(1,) * (2 - axis))
         after = np.minimum(before + 1, size - 1)
-        scene = scene.take(before, axis) * (1 - part) + scene.take(after, axis) * part
-    return scene
+        image = image.take(before, axis) * (1 - part) + image.take(after, axis) * part
+    return image
 
 
-def _spread(planes: Array) -> Array:
-    """Weighted sums over 3 x 3 pixels: what linear interpolation of a mosaic takes."""
-    for axis in (1, 2):
-        planes = ndimage.convolve1d(planes, [0.5, 1.0, 0.5], axis=axis, mode="mirror")
-    return planes
+def _extended(scene: Array, shape: tuple[int, int]) -> Array:
+    """A scene (C, Y, X), mirrored at its edges where it has to be larger."""
+    missing = [max(0, wanted - size) for wanted, size in zip(shape, scene.shape[1:], strict=True)]
+    if not any(missing):
+        return scene
+    return np.pad(scene, [(0, 0), *((less // 2, less - less // 2) for less in missing)], mode="symmetric")
 
 
-@lru_cache(maxsize=8)
-def _mosaic(high: int, wide: int) -> tuple[Array, Array]:
-    """Which colour (3, Y, X) every pixel measures, and the weights of what lies around."""
-    colour = np.zeros((high, wide), int)
-    colour[::2, 1::2] = colour[1::2, ::2] = 1
-    colour[1::2, 1::2] = 2
-    known = (colour == np.arange(3).reshape(3, 1, 1)).astype(np.float32)
-    return known, _spread(known)
-
-
-def _developed(light: Array, balance: Array, mosaic: bool) -> Array:
-    """From linear light (3, Y, X) to the scale of files, 0 to 1; on a mosaic every pixel has measured one colour."""
-    if mosaic:
-        known, weights = _mosaic(*light.shape[1:])
-        light = _spread(light * known) / weights
-    full: Array = np.clip(light * balance, 0, 1) ** np.float32(1 / GAMMA)
-    return full
-
-
-def _finished(image: Array, smooth: list[float], share: float, sharp: float) -> Array:
-    """What cameras do to (3, Y, X): smooth brightness a little and colours more, and sharpen."""
-    planes = opponent(image)
-    for plane, length in zip(planes, (smooth[0], smooth[1], smooth[1]), strict=True):
-        if length > 0:
-            plane += np.float32(share) * (ndimage.gaussian_filter(plane, length) - plane)
-    if sharp > 0:
-        planes[0] += np.float32(sharp) * (planes[0] - ndimage.gaussian_filter(planes[0], 1.0))
-    return np.clip(from_opponent(planes), 0, 1)
-
-
-def _compressed(image: Array, quality: int, subsampling: int) -> Array:
-    """A JPEG of (3, Y, X), 0 to 1, read again: -0.5 to 0.5."""
+def _compressed(pixels: Array, quality: int, subsampling: int, down: int, across: int) -> Array:
+    """A JPEG of (Y, X, 3) of 8 bits, read again; its blocks begin so many pixels before the corner."""
+    high, wide = pixels.shape[:2]
+    if down or across:
+        pixels = np.pad(pixels, ((down, 0), (across, 0), (0, 0)), mode="edge")
     file = io.BytesIO()
-    pixels = np.rint(PEAK * np.moveaxis(image, 0, -1)).astype(np.uint8)
     Pillow.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    return np.moveaxis(np.asarray(Pillow.open(file), np.float32), -1, 0) / np.float32(PEAK) - np.float32(0.5)
+    return np.asarray(Pillow.open(file))[down : down + high, across : across + wide]

@@ -30,15 +30,6 @@ def of_a_camera(values: Array) -> bool:
     return not OWN_NOISE[0] ** 2 * luma <= max(chroma) <= OWN_NOISE[1] ** 2 * luma
 
 
-def everywhere(away: Array) -> float:
-    """Root mean square of the brightness of (3, Y, X) in the median block.
-
-    Texture is lost here and there, noise everywhere. Colours say less: what is finest in them is taken for noise where
-    a picture was made smaller.
-    """
-    return float(np.sqrt(np.median(_blocks(away.mean(0) ** 2))))
-
-
 def _blocks(square: Array) -> Array:
     """Means of (Y, X) over blocks; of a picture that is smaller than one, its mean."""
     high, wide = (size // JPEG_BLOCKS for size in square.shape)

@@ -103,6 +103,8 @@ class Card:
     camera : CameraNoise or None
     blind : bool
         Whether the network is given nothing about the noise.
+    finds_level : bool
+        Whether it is told one level of the noise all the same, which its gauge finds (`hush.nets._gauge`).
     begin : str
         Weights that the training began with; empty for none.
     data, scores : sequence of dict
@@ -122,6 +124,7 @@ class Card:
     sigma: tuple[float, float] | None = None
     camera: CameraNoise | None = None
     blind: bool = False
+    finds_level: bool = False
     begin: str = ""
     data: Sequence[Mapping[str, Any]] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -153,7 +156,7 @@ class Card:
     @property
     def inputs(self) -> Inputs:
         """The planes that the network is given."""
-        return Inputs(self.channels, self.blind, self.camera is not None)
+        return Inputs(self.channels, self.blind and not self.finds_level, self.camera is not None)
 
     def as_text(self, name: str) -> str:
         """Return it in Markdown."""
@@ -180,7 +183,8 @@ class Card:
 
     def _noise(self) -> str:
         if self.sigma is None:
-            return "a camera's, smoothed and compressed, level unknown; values of 0 to 255"
+            level = "of one level, which is found" if self.finds_level else "level unknown"
+            return f"a camera's, smoothed and compressed, {level}; values of 0 to 255"
         plain = f"Gaussian, of known level, {self.sigma[0]:g} to {self.sigma[1]:g} of a range of 255"
         how = self.camera
         if how is None:

@@ -170,7 +170,7 @@ class Conditioning:
         values, missing = filled(values)
         extent = self.range(level)
         each = {"values": (self.mixed(values) - self.middle) / extent}
-        if not self.card.blind:
+        if "level" in self.card.inputs.names:
             each["level"] = np.broadcast_to(level / extent, values.shape)
         if self.card.inputs.camera:
             each["deficit"] = self.weighed(dark(values, self.ways))

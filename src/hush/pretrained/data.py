@@ -17,7 +17,7 @@ from torch.nn import functional
 from hush.core.device import cores
 from hush.core.errors import HushError
 from hush.core.image import Array
-from hush.datasets.camera import PEAK, photograph
+from hush.datasets.camera import ONE_LEVEL, PEAK, Storage, photograph
 from hush.datasets.recipes import pictures
 from hush.noise.emccd import EMCCD
 from hush.pretrained.card import Inputs
@@ -30,6 +30,9 @@ from hush.vst.stabilizer import BLUR
 SHIFT_REACH = 4  # pixels over which neighbours may share noise
 SMEARED = 0.2  # correlation up to which low-count noise is smeared
 EXCESS = (1.15, 2.5)  # of amplified photons: photomultipliers have less than EMCCDs, which have 2
+PHOTOGRAPH_RIM = 32  # pixels that a photograph is larger than a patch
+DIM = 0.25  # of its light that a dim scene has at least
+UNTOUCHED_SHARE = 0.7  # share of the pictures without noise that no camera has changed
 READ_NOISES = (0.0, 0.0, 0.4, 0.8, 1.5)  # photons of read noise
 
 
@@ -46,7 +49,9 @@ class Mixture:
         drawn = [self.parts[k].batch(1, rng, device) for k in chosen]
         good = [torch.ones_like(one.noisy[:, :1]) if one.valid is None else one.valid.float() for one in drawn]
         every = all(one.valid is None for one in drawn)
-        return Batch(torch.cat([one.noisy for one in drawn]), None if every else torch.cat(good))
+        targets = [one.target for one in drawn if one.target is not None]
+        target = torch.cat(targets) if len(targets) == count else None
+        return Batch(torch.cat([one.noisy for one in drawn]), None if every else torch.cat(good), target)
 
 
 def views_of(data: dict[str, Any], folder: Path, channels: int) -> list[Array]:
@@ -77,10 +82,16 @@ def _shrunk(view: Array, times: int) -> Array:
 
 
 def mixture(recipe: dict[str, Any], sets: Sequence[Sequence[Array]], cycle: int = 0) -> Mixture:
-    """Return where the patches of a cycle are drawn from: a data set may have a share for each."""
+    """Return where the patches of a cycle are drawn from: a data set may have a share for each.
+
+    Where a recipe has photographs `taken` they are patches of these, with what they are to become.
+    """
     channels = recipe["channels"]
     scale = Scale((PEAK / 2,) * channels, (PEAK,) * channels)
     size = (recipe["patch"],) * 2
+    if "taken" in recipe:
+        pairs = photographs(recipe, sets, cycle)
+        return Mixture([Patches([a for a, _ in pairs], size, scale, targets=[[b] for _, b in pairs])], [1.0])
     return Mixture([Patches(views, size, scale) for views in sets], shares_of(recipe, cycle))
 
 
@@ -105,11 +116,22 @@ class Shown:
         Noisy channels and planes that tell their levels, see `hush.pretrained.card.Inputs`.
     target : Tensor, shape (B, C, Y, X)
     level : Tensor, shape (B, C, 1, 1)
+    found : Tensor or None, shape (B,)
+        The level that a gauge is to find.
     """
 
     x: Tensor
     target: Tensor
     level: Tensor
+    found: Tensor | None = None
+
+
+def given(batch: Batch, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
+    """Return what a network is shown of a batch: noise is put on clean patches; of pairs it is there already."""
+    if batch.target is None:
+        return shown(batch.noisy, recipe, rng)
+    level = (batch.noisy - batch.target).std((2, 3), keepdim=True).clip(ONE_LEVEL)
+    return _photographic(batch.noisy, batch.target, level, recipe, rng)
 
 
 def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
@@ -118,7 +140,7 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     To a `blind` recipe they are scenes, of which a camera takes photographs.
     """
     if recipe.get("blind"):
-        return _photographs(clean, rng)
+        return _photographs(clean, recipe, rng)
     level = _levels(clean, recipe["sigma"], rng)
     how = recipe.get("camera")
     if not how:
@@ -146,15 +168,67 @@ def shown(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     return Shown(_together(*planes), target, level)
 
 
-def _photographs(clean: Tensor, rng: torch.Generator) -> Shown:
+def photographs(recipe: dict[str, Any], sets: Sequence[Sequence[Array]], cycle: int = 0) -> list[tuple[Array, Array]]:
+    """Take a recipe's photographs (3, Y, X) of 8 bits, and what each is to become, before a cycle begins.
+
+    A camera works as long as a network learns: of each photograph, a little larger than a patch, many are learned from.
+    """
+    shares = np.cumsum(shares_of(recipe, cycle)) / sum(shares_of(recipe, cycle))
+    side = recipe["patch"] + PHOTOGRAPH_RIM
+    # of small scenes there is no more than they have: the rest is mirrored
+    parts = [Patches(views, (1, 1), Scale((0.0,) * 3, (1.0,) * 3)) for views in sets]
+
+    def one(number: int) -> tuple[Array, Array]:
+        rng = np.random.default_rng([recipe["seed"], cycle, number])
+        part = parts[int(np.searchsorted(shares, rng.random()))]
+        view = part.views[int(np.searchsorted(part.share, rng.random()))]
+        top, left = (int(rng.integers(max(1, size - side + 1))) for size in view.shape[1:])
+        scene = np.asarray(view[:, top : top + side, left : left + side], np.float32)
+        scene = np.pad(scene, [(0, 0), *((0, side - size) for size in scene.shape[1:])], mode="symmetric")
+        noisy, target, _ = _photograph(scene / PEAK - 0.5, recipe, rng)
+        pair = [np.rint((image + 0.5) * PEAK).astype(np.uint8) for image in (noisy, target)]
+        return pair[0], pair[1]
+
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(one, range(recipe["taken"])))
+
+
+def _photograph(scene: Array, recipe: dict[str, Any], rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """A photograph as a recipe wants it: a share of the scenes is dim, and a share has no noise.
+
+    Of these most are the scene as it is, in a file: a picture whose detail is as fine as its pixels.
+    """
+    light = rng.uniform(DIM, 1) if rng.random() < recipe.get("dim", 0) else 1.0
+    quiet, plain = rng.random() < recipe.get("quiet", 0), rng.random() < UNTOUCHED_SHARE
+    scene = (scene + 0.5) * light - 0.5
+    if quiet and plain:
+        file = Storage.draw(rng).of(scene + 0.5)
+        return file, file, np.full((3, 1, 1), ONE_LEVEL)
+    return photograph(scene, rng, np.inf if quiet else None, recipe.get("shots", 0))
+
+
+def _photographs(clean: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
     """What a camera makes of (B, 3, Y, X), and would without noise."""
     seeds = torch.randint(1 << 31, (len(clean),), generator=rng, device=clean.device).tolist()
     with ThreadPoolExecutor(cores()) as pool:
-        made = list(
-            pool.map(lambda scene, seed: photograph(scene, np.random.default_rng(seed)), clean.cpu().numpy(), seeds)
-        )
+        scenes = clean.cpu().numpy()
+        made = list(pool.map(lambda one, seed: _photograph(one, recipe, np.random.default_rng(seed)), scenes, seeds))
     noisy, target, level = (torch.from_numpy(np.stack(each)).to(clean) for each in zip(*made, strict=True))
-    return Shown(_together(noisy), target, level)
+    return _photographic(noisy, target, level, recipe, rng)
+
+
+def _photographic(noisy: Tensor, target: Tensor, level: Tensor, recipe: dict[str, Any], rng: torch.Generator) -> Shown:
+    """Photographs, and one level of all colours where the network is told it: not quite right, as what will be found.
+
+    A mean of shots has noise of its own, which is none of the photograph's.
+    """
+    if not recipe.get("finds_level"):
+        return Shown(_together(noisy), target, level)
+    shots = recipe.get("shots", 0)
+    own = level.square().mean(1, keepdim=True).sqrt() / (np.sqrt(1 + 1 / shots) if shots else 1.0)
+    own = own.clip(ONE_LEVEL)
+    off = torch.randn(own.shape, generator=rng, device=own.device) * recipe.get("level_off", 0)
+    return Shown(_together(noisy, (own * off.exp()).expand_as(noisy)), target, level, own.flatten())
 
 
 def _together(*planes: Tensor) -> Tensor:

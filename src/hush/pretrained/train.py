@@ -24,7 +24,7 @@ from hush.nets.resunet import ResUNet
 from hush.noise.correlated import Correlated
 from hush.pretrained import weights
 from hush.pretrained.card import Card
-from hush.pretrained.data import mixture, shown, views_of
+from hush.pretrained.data import given, mixture, views_of
 from hush.training.checkpoint import Checkpoint
 from hush.training.patches import Batch
 from hush.training.train_network import Task, learn
@@ -32,6 +32,7 @@ from hush.training.trainer import Schedule
 
 USUAL = (3.0, 1.2)  # the error that a patch may be expected to have at a level: (sigma + 3) ** 1.2, roughly
 OWN_SETTINGS = ("batch", "patch", "power", "amplified")  # what a cycle may have of its own
+GAUGE_SHARE = 0.2  # of the loss of a gauge, which has weights of its own
 LARGE_LOSS = 100.0  # what the loss is multiplied by: its gradient must be far above Adam's epsilon
 
 
@@ -64,13 +65,15 @@ def loss_of(recipe: dict[str, Any]) -> Callable[[nn.Module, Batch, torch.Generat
     power = recipe.get("power", USUAL[1])
 
     def loss(net: nn.Module, batch: Batch, rng: torch.Generator) -> Tensor:
-        seen = shown(batch.noisy, recipe, rng)
+        seen = given(batch, recipe, rng)
         away = net(seen.x) - seen.target
         if batch.valid is not None:
             away = away * batch.valid
         square = away.square().mean((1, 2, 3))
         usual = usual_error(PEAK * seen.level.mean(1).flatten(), power) / PEAK**power
         relative: Tensor = LARGE_LOSS * (square / usual).mean()
+        if seen.found is not None:
+            relative = relative + GAUGE_SHARE * net.gauge.loss(seen.x[:, : seen.target.shape[1]], seen.found)  # type: ignore[operator, union-attr]
         return relative
 
     return loss
@@ -207,7 +210,7 @@ def scores(
 ) -> list[dict[str, Any]]:
     """Measure PSNR on images that were not trained on, a row a level; `length` of the data: correlated noise."""
     if recipe.get("blind"):
-        return _photographed(net, data, folder, device, precision)
+        return _photographed(net, recipe, data, folder, device, precision)
     grey, length = recipe["channels"] == 1, data.get("length", 0)
     lag, inputs = Correlated(1, length).lag_one() if length else 0.0, Card.of(recipe).inputs
     rows = []
@@ -230,16 +233,17 @@ def scores(
 
 
 def _photographed(
-    net: nn.Module, data: dict[str, Any], folder: Path, device: str, precision: str
+    net: nn.Module, recipe: dict[str, Any], data: dict[str, Any], folder: Path, device: str, precision: str
 ) -> list[dict[str, Any]]:
     """Measure PSNR on photographs of scenes that were not trained on, a row a number of photons in white."""
-    rows = []
+    rows, inputs = [], Card.of(recipe).inputs
     for photons in data["photons"]:
         before, after = [], []
         for number, scene in enumerate(views_of(data, folder, 3)):
-            noisy, target, _ = photograph(scene / PEAK - 0.5, np.random.default_rng(number), photons)
+            noisy, target, level = photograph(scene / PEAK - 0.5, np.random.default_rng(number), photons)
+            planes = inputs.ordered(values=noisy, level=np.full_like(noisy, np.sqrt(np.mean(level**2))))
             before.append(psnr(noisy, target, 1.0))
-            after.append(psnr(_answer(net, noisy, device, precision), target, 1.0))
+            after.append(psnr(_answer(net, np.concatenate(planes), device, precision), target, 1.0))
         noise = f"{photons} photons in white ({np.mean(before):.2f})"
         rows.append({"name": data["name"], "noise": noise, "psnr": float(np.mean(after))})
     return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hush.pretrained import level_train
+from hush.pretrained.neighbours import train as neighbours_train
 from hush.pretrained.noisebreaker import classifier_train, denoisers_train
 
 
@@ -29,6 +30,7 @@ class Training:
 
 TRAININGS = {
     "level": Training("The estimator of the noise's level", level_train.train),
+    "neighbours": Training("The network that sees neighbouring planes too", neighbours_train.train, True),
     "noise-classifier": Training("The classifier of noise", classifier_train.train_small),
     "noise-mobilenet": Training("The classifier of noise of NoiseBreaker's paper", classifier_train.train_mobilenet),
 } | {

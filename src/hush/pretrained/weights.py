@@ -18,6 +18,7 @@ from torch import nn
 from hush.core import files, registry
 from hush.core.device import memory_format
 from hush.core.errors import WeightsError, unknown
+from hush.nets._gauge import Gauge
 from hush.pretrained.card import Card
 
 FORMAT = 1
@@ -29,7 +30,7 @@ WEIGHTS = {  # what ships for so many colours, without and with a camera's noise
     (3, False): ("colour-fast", "gaussian-fast"),
     (3, True): ("camera-fast", "gaussian-fast"),
 }
-BLIND_WEIGHTS = "photograph-fast"  # those that are told nothing of the noise
+BLIND_WEIGHTS = "snapshot-fast"  # those that analyse the noise themselves
 FAST, BEST = "-fast", "-best"  # how the names of weights end: of less arithmetic, and of more, where there are any
 
 
@@ -107,6 +108,8 @@ def load(name: str, device: str = "cpu") -> tuple[nn.Module, Card]:
 def build(known: Card) -> nn.Module:
     """Build the network of a card, untrained."""
     net: nn.Module = registry.get("nets", known.net)(known.inputs.count, known.channels, ndim=2, **known.settings)
+    if known.finds_level:
+        net.add_module("gauge", Gauge(known.channels))
     return net
 
 
