@@ -14,7 +14,7 @@ from hush.core.image import Array, Image, as_image
 from hush.core.metrics import data_range
 from hush.core.tiling import windows
 from hush.core.units import Units
-from hush.estimation import artifacts, flat_blocks, low_count
+from hush.estimation import air, artifacts, flat_blocks, low_count
 from hush.estimation import level as levels
 from hush.estimation.impulses import cleared, without_impulses
 from hush.estimation.learned import Estimator, with_learned_level
@@ -61,7 +61,10 @@ def analyze(
     image = as_image(image)
     if dark is not None:
         image = without_dark(image, as_image(dark))
-    found = [_found(*stack, estimator) for stack in _stacks(image)]
+    stacks = _stacks(image)
+    found = [_found(*stack, estimator) for stack in stacks]
+    if image.meta.get("magnitude") and noise is None and gain is None:
+        found = [air.as_rician(one, list(map(_measured, parts))) for one, (parts, _) in zip(found, stacks, strict=True)]
     if hot_pixels == "remove":
         found = [dataclasses.replace(one, impulses_stay=False) for one in found]
     if noise is not None:
