@@ -14,9 +14,11 @@ TARGET = PAGES / "index.md"
 PAPERS = PAGES / "papers.md"
 ROWS = PAGES / "rows"
 ORDER = (
-    "automatic", "effort", "clean", "hard", "micrographs", "shipped-weights", "noise-estimation", "uncertainty",
+    "automatic", "effort", "clean", "hard", "micrographs", "shipped-weights", "raw", "noise-estimation",
+    "uncertainty",
     "noisebreaker", "classical", "learned", "noise2void", "careamics", "zero-shot", "fine-tuning", "folds", "risk",
-    "medical", "medical-report", "fetal-mri", "autoencoder", "n2v-failures", "noise-map", "methods-seconds", "papers",
+    "volumes", "medical", "medical-report", "fetal-mri", "diffusion", "autoencoder", "n2v-failures", "noise-map",
+    "methods-seconds", "papers",
 )  # fmt: skip
 HEAD = """# Benchmarks
 

@@ -430,9 +430,9 @@ def test_info_list_doctor(run: Run, tif: Path) -> None:
     assert (facts["axes"], facts["shape"], facts["dtype"]) == ("YX", [48, 60], "uint8")
     rows = {row["name"]: row for row in records(run("list", "--json")[1])}
     assert set(rows) == {
-        "auto", "autoencoder", "bilateral", "bm3d", "dip", "dncnn", "finetuned", "gaussian", "mean", "median", "n2c",
-        "n2n", "n2s", "n2v", "n2v2", "neighbor2neighbor", "nlm", "noise2fast", "noise2vst", "noisebreaker",
-        "pretrained", "ssdn", "structn2v", "tv", "wavelet", "zs_n2n",
+        "auto", "autoencoder", "bilateral", "bm3d", "dip", "dncnn", "finetuned", "gaussian", "mean", "median", "mppca",
+        "n2c", "n2n", "n2s", "n2v", "n2v2", "neighbor2neighbor", "neighbours", "nlm", "noise2fast", "noise2vst",
+        "noisebreaker", "patch2self", "pretrained", "ssdn", "structn2v", "tv", "wavelet", "zs_n2n",
     }  # fmt: skip
     assert "Krull" in rows["n2v"]["about"]
     formats = {row["name"]: row for row in records(run("list", "formats", "--json")[1])}

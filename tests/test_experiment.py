@@ -214,10 +214,12 @@ def test_studies_on_simulated_cells(tmp_path: Path) -> None:
     apart = (
         "autoencoder",
         "collection",
+        "diffusion",
         "exposures",
         "failures",
         "folds",
         "seconds",
+        "series",
         "trained",
         "volume",
     )  # have tests of their own

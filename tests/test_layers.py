@@ -14,8 +14,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "hush"
 # Imports go to the left only; packages of one rank do not import each other; within a package files import freely.
 ORDER = """
-core < io nets noise < estimation < vst < quality datasets training < pretrained < methods < bench reports < _api < cli
-< __main__
+core < io nets noise < estimation < vst < quality datasets training < pretrained < methods < scale < bench reports
+< _api < cli < __main__
 """
 RANK = {room: rank for rank, rooms in enumerate(ORDER.split("<")) for room in rooms.split()}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -229,7 +229,7 @@ def test_weights_are_for_the_colours(shape: tuple[int, ...], axes: str, taken: s
 
 def test_settings_that_make_no_sense() -> None:
     noisy = np.random.default_rng(0).normal(100, 20, (24, 32)).astype(np.float32)
-    for wrong in ({"knots": 1}, {"width": 1}, {"net": "unet"}, {"weights": "photograph-fast"}, {"weights": "none"}):
+    for wrong in ({"knots": 1}, {"width": 1}, {"net": "unet"}, {"weights": "snapshot-fast"}, {"weights": "none"}):
         with pytest.raises(HushError, match=str(next(iter(wrong)) if "weights" not in wrong else wrong["weights"])):
             Noise2VST(steps=1, **wrong).fit(noisy)
     with pytest.raises(HushError, match=r"colour-fast.*\b3\b"):

@@ -21,7 +21,11 @@ from hush.core.errors import HushError, unknown
 
 ROWS = Path("docs") / "benchmarks" / "rows"  # where rows are kept that are published
 LESS_IS_BETTER = ("mse", "loss", "error", "seconds")  # a score whose name has one of these; rmse too
-PACKAGES = {"bm3d": "bm3d", "careamics": "careamics"}  # of peers that are no part of hush's own requirements
+PACKAGES = {
+    "bm3d": "bm3d",
+    "bmnd": "bmnd",
+    "careamics": "careamics",
+}  # of peers that are no part of hush's own requirements
 DIGITS = 6  # significant ones, of scores in a file of rows
 
 Row = dict[str, Any]

@@ -11,12 +11,15 @@ import click
 
 from hush.cli._options import (
     AXES,
+    CLUSTER,
     EFFORT,
     JSON,
     LEARN,
+    MEMORY,
     NOISE_OPTIONS,
     OVERWRITE,
     QUIET_OPTION,
+    RESUME,
     RUN_OPTIONS,
     SERIES,
     TARGETS,
@@ -43,24 +46,29 @@ from hush.core.errors import HushError
 @NOISE_OPTIONS
 @TARGETS
 @UNCERTAINTY
+@MEMORY
+@CLUSTER
 @SERIES
 @WRITE
 def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str | None, **said: Any) -> int:
     """Denoise files, knowing nothing but themselves."""
     from hush import _api
-    from hush.cli import files, jobs
+    from hush.cli import files, jobs, streamed
 
     console, options = console_of(said), options_of(said)
     denoiser = build(said, _api.DEFAULT_METHOD)
     planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.overwrite)
     check_pages(planned, options)
     pair(planned, targets, denoiser)
+    streamed.refuse_begun(planned, options)
     opened = files.open_images(planned, options, results=True)
+    streamed.check(opened, denoiser, options)
     console.plan(opened, denoiser, each)
     for group in [[job] for job in opened] if each or denoiser.scope == "image" else [opened] if opened else []:
         partial = files.partial_of(group)
         with console.attempt(group, len(planned) > 1), console.training(group) as progress:
-            jobs.fit_jobs(group, denoiser, partial, said["resume"], progress)
+            samples = streamed.samples(group, denoiser, options)
+            jobs.fit_jobs(samples, denoiser, partial, said["resume"], progress)
             finish(group, planned, denoiser, options, console)
             partial.unlink(missing_ok=True)
     return console.close(planned)
@@ -94,6 +102,7 @@ def train(
     from hush.cli import _training, files, jobs
     from hush.cli._teaching import METHOD, teach
 
+    _training.check_together(said["method"], folds)
     if said["method"] == METHOD:
         if folds:
             raise HushError(f"{METHOD} learns a noise from clean images and is not cross-validated: leave --folds out")
@@ -114,6 +123,7 @@ def train(
     opened = files.open_images(planned, options)
     console.plan(opened, denoiser, False)
     if opened:
+        _training.say_together(denoiser, console)
         how = (opened, denoiser, output)
         found = _training.validate(*how, folds, said["resume"], console, start) if folds else None
         with console.training(opened) as progress:
@@ -134,11 +144,14 @@ def train(
 @click.option("--renormalize", is_flag=True, help="Measure mean and spread on every image anew.")
 @RUN_OPTIONS
 @UNCERTAINTY
+@MEMORY
+@CLUSTER
+@RESUME
 @SERIES
 @WRITE
 def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: bool, **said: Any) -> int:
     """Denoise files with a trained model."""
-    from hush.cli import files
+    from hush.cli import files, streamed
     from hush.methods._model_file import load
 
     console, options = console_of(said), options_of(said)
@@ -147,9 +160,10 @@ def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: b
     denoiser = load(model, renormalize=renormalize, **run_settings(said))
     if said["uncertainty"] is not None and not denoiser.uncertain:
         raise HushError(f"the model's method {denoiser.method} gives no uncertainty; possible: one trained by ssdn")
+    streamed.refuse_begun(planned, options)
     for job in planned:
         with console.attempt([job], len(planned) > 1):
-            files.open_images([job], options, results=True)
+            streamed.check(files.open_images([job], options, results=True), denoiser, options)
             console.plan([job], denoiser, False)
             finish([job], planned, denoiser, options, console)
     return console.close(planned)

@@ -35,6 +35,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a l
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 QUIET_OPTION = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 SET = click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A setting of the method; repeatable.")
+RESUME = click.option("--resume", is_flag=True, help="Continue what was interrupted.")
 LEARN = together(
     click.option("--method", help="A name of 'hush list'.  [default: auto; to train: n2v]"),
     click.option("--steps", type=click.IntRange(1), help="Training steps: the same steps give the same bytes."),
@@ -42,7 +43,7 @@ LEARN = together(
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all random numbers."),
     click.option("--ndim", type=click.Choice(["2", "3"]), default="2", show_default=True, help="3: whole volumes."),
     click.option("--joint-channels", is_flag=True, help="One network for all channels of C."),
-    click.option("--resume", is_flag=True, help="Continue what was interrupted."),
+    RESUME,
     SET,
 )
 RUN_OPTIONS = together(
@@ -66,6 +67,14 @@ NOISE_OPTIONS = together(
 KNOWN = ("noise", "gain", "offset", "read_noise", "dark", "hot_pixels")  # settings that those options are
 TARGETS = click.option(
     "--targets", help="Partners of the inputs: a folder with the same names, a quoted pattern, or one file."
+)
+MEMORY = click.option(
+    "--memory", metavar="SIZE", help="What may be taken, e.g. 2GB: the image is read and written in pieces."
+)
+CLUSTER = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Compute pieces on a cluster of Dask: tcp://host:8786, or local:4 (workers here); each may take --memory.",
 )
 EFFORT = click.option(
     "--effort",
@@ -108,11 +117,15 @@ def console_of(said: dict[str, Any]) -> Console:
 def options_of(said: dict[str, Any]) -> Options:
     """Say how files are read and written."""
     from hush.cli.files import Options, parse_crop
+    from hush.core.device import parse_memory
 
     crop = parse_crop(said["crop"]) if said["crop"] else None
     names = ("axes", "as_float", "again", "overwrite", "report", "results")
     reason = "a trained model" if "method" not in said else "asked for" if said["method"] else "the default"
     found = {name: said[name] for name in names} | {"uncertainty": said.get("uncertainty")}
+    memory = said.get("memory")
+    found |= {"memory": None if memory is None else parse_memory(memory), "resume": said.get("resume", False)}
+    found["cluster"] = said.get("cluster")
     return Options(crop=crop, reason=reason, **found)
 
 
@@ -189,8 +202,10 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
 def finish(group: Sequence[Job], planned: Sequence[Job], denoiser: Any, options: Options, console: Console) -> None:
     """Denoise and write every file of a group; one that fails does not stop the others."""
     from hush.cli.jobs import finish_job
+    from hush.cli.streamed import finish_streamed, wanted
 
     for job in group:
         with console.attempt([job], len(planned) > 1), console.tiling(job) as done:
-            finish_job(job, denoiser, options, len(planned) > 1, done)
+            in_pieces = wanted(job, options) and denoiser.cuts
+            (finish_streamed if in_pieces else finish_job)(job, denoiser, options, len(planned) > 1, done)
             console.finished(job)

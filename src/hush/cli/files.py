@@ -16,6 +16,9 @@ from hush import io
 from hush.core.device import available_memory
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
+from hush.core.lazy import Lazy
+
+LAZY_IMAGE = 512 * 2**20  # bytes of a chunked image from which on it is read in pieces
 
 
 @dataclass
@@ -59,6 +62,12 @@ class Options:
         Where the standard deviation of every pixel is written; a folder for several files.
     reason : str
         Why this method.
+    memory : int or None
+        Bytes that the command may take: images are cut into pieces then; None: only those that are too large.
+    resume : bool
+        Go on with results that were interrupted.
+    cluster : str or None
+        Where pieces are computed, see `hush.scale.cluster.check`; None: here.
     """
 
     axes: str | None = None
@@ -70,6 +79,9 @@ class Options:
     results: Path | None = None
     uncertainty: Path | None = None
     reason: str = "asked for"
+    memory: int | None = None
+    resume: bool = False
+    cluster: str | None = None
 
 
 def expand(patterns: Sequence[str], folders: bool = False, series: str | None = None) -> list[Path]:
@@ -216,16 +228,17 @@ def open_images(jobs: Sequence[Job], options: Options, *, results: bool = False)
     held, limit = 0, available_memory() // 4
     for job in jobs:
         try:
-            image = open_image(job.source, options)
+            lazy_from = None if not results else LAZY_IMAGE if options.memory is None else 0
+            image = open_image(job.source, options, lazy_from)
             if results:
                 dtype = np.dtype(np.float32) if options.as_float else image.data.dtype
                 like = replace(image, data=np.broadcast_to(np.zeros((), dtype), image.data.shape))
                 io.check_output(job.target, overwrite=options.overwrite, like=like)
-            if not isinstance(_base(image.data), np.memmap):
+            if not isinstance(_base(image.data), (np.memmap, Lazy)):
                 held += image.data.nbytes
                 image = image if held < limit else _spill(image)
             if job.partner is not None:
-                job.target_image = open_image(job.partner, options)
+                job.target_image = open_image(job.partner, options, lazy_from)
             job.image = image
         except HushError as error:
             if len(jobs) == 1:
@@ -235,9 +248,9 @@ def open_images(jobs: Sequence[Job], options: Options, *, results: bool = False)
     return [job for job in jobs if job.image is not None]
 
 
-def open_image(path: Path, options: Options) -> Image:
-    """Read one file as the options say."""
-    image = io.read(path, options.axes)
+def open_image(path: Path, options: Options, lazy_from: int | None = None) -> Image:
+    """Read one file as the options say; `lazy_from`: see `hush.io.read`."""
+    image = io.read(path, options.axes, lazy_from=lazy_from)
     if image.meta.get("hush") and not options.again:
         by = image.meta["hush"].get("method", "hush")
         raise HushError(f"{path.name} was denoised already (by hush, {by}); --again denoises it once more")
@@ -300,6 +313,7 @@ def file_facts(path: Path, options: Options) -> dict[str, Any]:
         "channels": list(image.meta.get("channels", [])),
         "min": finite.min().item() if finite.size else None,
         "max": finite.max().item() if finite.size else None,
+        "rescale": dict(image.meta.get("rescale") or {}),
         "not_finite": sample.size - finite.size,
         "guessed": image.meta.get("guessed"),
         "denoised_by": image.meta.get("hush"),

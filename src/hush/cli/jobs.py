@@ -24,6 +24,7 @@ from hush.methods._learned import RUN_SETTINGS, NetDenoiser
 from hush.methods._model_file import load, save_model
 from hush.noise import Noise, parse
 from hush.pretrained.analyze import analyze
+from hush.training.processes import current
 
 NETWORK = ("net", "depth", "kernel", "maps", "norm", "residual", "ndim", "joint_channels")  # what shapes a network
 TIMES = ("steps", "seconds", "seed", *RUN_SETTINGS)  # what a training does not take over from another
@@ -47,12 +48,9 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     note = {"hush": {"version": __version__, "method": denoiser.method}}
     blank = np.broadcast_to(np.zeros((), dtype), noisy.data.shape)
     like = replace(noisy, data=blank, meta={**noisy.meta, **note})
-    spread = _spread_path(job, options, several)
+    spread = spread_path(job, options, several)
     if spread is not None and not denoiser.uncertain:
-        raise HushError(
-            f"{denoiser.method} gives no uncertainty for this image: what suits it knows none. Say what its noise is "
-            "(--noise gaussian:sigma=8), or take --method ssdn"
-        )
+        raise no_uncertainty(denoiser)
     with ExitStack() as files:
         out = files.enter_context(io.create(job.target, like, overwrite=options.overwrite))
         array = np.empty(noisy.data.shape, dtype) if out is None else out
@@ -67,7 +65,7 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
             io.write(spread, result.std.with_meta(**WHAT), overwrite=options.overwrite)
         result.info.setdefault("reason", options.reason)
         result.info["warnings"] = [*as_findings(noisy.meta.get("warnings", [])), *result.info["warnings"]]
-        _write_page(job, noisy, result, options, several)
+        write_page(job, noisy, result, options, several)
     if out is None:
         io.write(job.target, result.image, overwrite=options.overwrite)
     for key in ("loss", "stages"):  # too much for a record
@@ -76,7 +74,15 @@ def finish_job(job: Job, denoiser: Denoiser, options: Options, several: bool, do
     job.image = None  # bounded memory: the next file needs the room
 
 
-def _spread_path(job: Job, options: Options, several: bool) -> Path | None:
+def no_uncertainty(denoiser: Denoiser) -> HushError:
+    """Make the error for a method that knows no standard deviation for an image."""
+    return HushError(
+        f"{denoiser.method} gives no uncertainty for this image: what suits it knows none. Say what its noise is "
+        "(--noise gaussian:sigma=8), or take --method ssdn"
+    )
+
+
+def spread_path(job: Job, options: Options, several: bool) -> Path | None:
     """Where the standard deviation goes; its folder is made."""
     if options.uncertainty is None:
         return None
@@ -85,7 +91,8 @@ def _spread_path(job: Job, options: Options, several: bool) -> Path | None:
     return target
 
 
-def _write_page(job: Job, noisy: Image, result: Result, options: Options, several: bool) -> None:
+def write_page(job: Job, noisy: Image, result: Result, options: Options, several: bool) -> None:
+    """Write the page of a result, and keep the folder that it is made from, where that is asked for."""
     if options.report is None and options.results is None:
         return
     from hush.reports.denoising import page
@@ -148,11 +155,17 @@ def train_file(
     start: NetDenoiser | None = None,
     notes: dict[str, Any] | None = None,
 ) -> list[Path]:
-    """Fit one model to all jobs and save it with `notes`, and its last weights where the best ones are others."""
+    """Fit one model to all jobs and save it with `notes`, and its last weights where the best ones are others.
+
+    Of several processes (`hush.training.processes`) the first one saves it, and their number with it.
+    """
     partial = path.with_name(path.name + ".partial")
     fit_jobs(jobs, denoiser, partial, resume, progress, start)
-    denoiser.learned_ |= notes or {}
+    processes = current()
+    denoiser.learned_ |= (notes or {}) | ({} if processes.alone else {"processes": processes.count})
     written = [path]
+    if not processes.first:
+        return written
     save_model(denoiser, path, overwrite=overwrite)
     if any(net is not None for net in denoiser.lasts_):
         written.append(path.with_suffix(f".last{path.suffix}"))
@@ -229,6 +242,8 @@ def analyze_file(
     image = io.read(path, axes)
     found = analyze(image, noise=parse(noise) if noise else None, dark=io.read(dark) if dark else None, **known)
     record = {"input": str(path), **found.as_dict()}
+    if image.meta.get("rescale"):
+        record["rescale"] = dict(image.meta["rescale"])
     if page is not None:
         from hush.reports.noise import noise_page
 

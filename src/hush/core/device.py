@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +149,38 @@ def available_memory() -> int:
         except (OSError, ValueError):
             continue
     return max(free, 64 << 20)
+
+
+UNITS_OF_MEMORY = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12} | {
+    f"{letter}i": 1 << 10 * power for power, letter in enumerate("kmgt", 1)
+}
+
+
+def parse_memory(text: str) -> int:
+    """Read an amount of memory: ``2GB``, ``500 MB``, ``1.5GiB``, or a share of what is free, ``50%``.
+
+    Raises
+    ------
+    HushError
+        When it is none.
+
+    Examples
+    --------
+    >>> parse_memory("2GB"), parse_memory("1.5 GiB")
+    (2000000000, 1610612736)
+    """
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+) *([kmgt]?i?)b?", text.strip().lower())
+    share = re.fullmatch(r"([0-9]*\.?[0-9]+) *%", text.strip())
+    if share and 0 < float(share[1]) <= 100:
+        return int(available_memory() * float(share[1]) / 100)
+    if found is None or found[2] not in UNITS_OF_MEMORY or not float(found[1]):
+        raise HushError(f"{text!r} is no amount of memory; give one as 2GB, 500MB, 1.5GiB, or 50% of what is free")
+    return int(float(found[1]) * UNITS_OF_MEMORY[found[2]])
+
+
+def memory_taken() -> int:
+    """Return the bytes that this process takes now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_mb() -> int | None:

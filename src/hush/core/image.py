@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from hush.core import foreign
 from hush.core.errors import HushError
 from hush.core.findings import Finding
+from hush.core.lazy import Lazy, chunk_shape, stays_lazy
 
-Array = Any  # numpy array or memory map, anything that is indexed and transposed like one
+Array = Any  # numpy array or memory map, or a `hush.core.lazy.Lazy`, which is indexed and transposed like one
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Plane:
     label: str
 
     def view(self, array: Array) -> Array:
-        """Return the plane of `array` as a writable view of shape (channels, [Z,] Y, X)."""
+        """Return the plane of `array` as a writable view of shape (channels, [Z,] Y, X); of a lazy one unread."""
+        if isinstance(array, Lazy):
+            lazy = array.cut(self.index).transpose(self.order)
+            return lazy if self.joint else lazy.cut(np.newaxis)
         piece = array[self.index].transpose(self.order)
         return piece if self.joint else piece[np.newaxis]
 
@@ -53,8 +58,9 @@ class Image:
     Attributes
     ----------
     data : array
-        In the file's own dtype; may be memory-mapped. Whatever else is given (a tensor, nested lists) becomes an array;
-        masked pixels become missing ones: NaN, and whole numbers become floats for it.
+        In the file's own dtype; may be memory-mapped, or stay where it is stored (`hush.core.lazy.Lazy`: large arrays
+        of Zarr, HDF5 and Dask become one). Whatever else is given (a tensor, nested lists) becomes an array; masked
+        pixels become missing ones: NaN, and whole numbers become floats for it.
     axes : str
         One letter an axis: T time, C independent channels, Z, Y, X, S colour samples (RGB, RGBA).
     scale : mapping of str to float
@@ -63,8 +69,9 @@ class Image:
         Unit of `scale`, for example ``"µm"``.
     meta : mapping
         Everything else the file said: ``format``, ``channels`` (names), ``description``, ``guessed``
-        (how the axes were guessed), ``warnings``, ``medical``, ``hush`` (what hush did to it), and
-        one private entry for the format that read it.
+        (how the axes were guessed), ``warnings``, ``medical``, ``hush`` (what hush did to it), ``cropped``
+        (pixels of the file that lie before it, by axis), ``magnitude`` (the values may be lengths of a complex signal:
+        MRI), and one private entry for the format that read it.
 
     Raises
     ------
@@ -166,9 +173,18 @@ class Image:
             yield Plane(place.get("C", 0), index, order, bool(together), label)
 
     def crop(self, y: slice, x: slice) -> Image:
-        """Return the piece between the given rows and columns; the data is a view."""
+        """Return the piece between the given rows and columns; the data is a view.
+
+        ``meta["cropped"]`` says by axis how many pixels of the file lie before it, where there are any; several crops
+        add up. Who writes the file states the place of the piece by that.
+        """
         window = {"Y": y, "X": x}
-        return replace(self, data=self.data[tuple(window.get(a, slice(None)) for a in self.axes)])
+        index = tuple(window.get(a, slice(None)) for a in self.axes)
+        piece = replace(self, data=self.data.cut(index) if isinstance(self.data, Lazy) else self.data[index])
+        before = dict(self.meta.get("cropped") or {})
+        for axis, part in window.items():
+            before[axis] = before.get(axis, 0) + part.indices(self.sizes[axis])[0]
+        return piece.with_meta(cropped=before) if any(before.values()) else piece
 
     def with_meta(self, **entries: Any) -> Image:
         """Return the same image with entries of `meta` replaced or added."""
@@ -176,14 +192,19 @@ class Image:
 
 
 def as_image(array_or_image: Array | Image, axes: str | None = None) -> Image:
-    """Return an Image for an array; axes that are not given are guessed, and a guess is said as a HushWarning."""
+    """Return an Image for an array; axes that are not given, nor named (xarray, Zarr), are guessed.
+
+    A guess is said as a HushWarning.
+    """
     if isinstance(array_or_image, Image):
         return replace(array_or_image, axes=axes) if axes else array_or_image
     data = plain(array_or_image)
     if axes is not None:
         return Image(data, axes)
-    axes = guess_axes(data.shape)
-    guessed = said_guess(axes, data.shape)
+    axes, guessed = foreign.named_axes(array_or_image, guess_axes)
+    if axes is None:
+        axes = guess_axes(data.shape)
+        guessed = said_guess(axes, data.shape)
     if guessed is None:
         return Image(data, axes)
     warnings.warn(Finding("axes-guessed", f"{guessed}; hush.Image(array, axes) names them").warning(), stacklevel=3)
@@ -227,8 +248,11 @@ def plain(given: Any) -> Array:
     >>> plain(np.ma.masked_equal([[1, 2], [3, 4]], 4)).tolist()
     [[1.0, 2.0], [3.0, nan]]
     """
-    if type(given) in (np.ndarray, np.memmap):
+    if type(given) in (np.ndarray, np.memmap, Lazy):
         return given
+    given = foreign.unlabelled(given)
+    if stays_lazy(given):
+        return Lazy(given, chunk_shape(given))
     try:
         if _is_tensor(given):
             given = given.detach().cpu()
@@ -260,9 +284,10 @@ def _missing(given: np.ma.MaskedArray[Any, Any]) -> Array:
 
 
 def alike(result: Array, given: Any) -> Any:
-    """Return a result as what was given: a tensor on its device, a masked array with its mask, else an array.
+    """Return a result as what was given: a tensor on its device, a masked array with its mask, an array of a library.
 
-    Under a mask stands what stood there. A tensor is of the same dtype and records no gradient.
+    Under a mask stands what stood there. A tensor is of the same dtype and records no gradient. An array of xarray
+    keeps dimensions, coordinates, attributes and name; one of Zarr is in memory, with chunks and attributes.
 
     Examples
     --------
@@ -278,7 +303,7 @@ def alike(result: Array, given: Any) -> Any:
         back = given.copy()
         back.data[kept] = cast(result[kept], given.dtype)
         return back
-    return result
+    return foreign.wrapped(result, given)
 
 
 def cast(values: Array, dtype: np.dtype) -> Array:

@@ -17,13 +17,15 @@ from hush.core.image import Array, Image
 from hush.core.metrics import ssim
 from hush.datasets import hard
 from hush.datasets.arrays import evenly, holds_many, images_in
+from hush.datasets.diffusion import diffusion
 from hush.datasets.level_scenes import SCENES
+from hush.datasets.series import SERIES
 from hush.datasets.slices import read_volume
 from hush.datasets.synthetic import epithelium, fluorescence, random_field
 from hush.noise import NoiseModel, parse
 
 SIMULATED = {"epithelium": epithelium, "fluorescence": fluorescence, "random-field": random_field}
-GENERATED = SIMULATED | SCENES  # what a recipe may `generate`
+GENERATED = SIMULATED | SCENES | SERIES | {"diffusion": diffusion}  # what a recipe may `generate`
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Evidence:
         """
         each = [plane[np.isfinite(plane)] for plane in planes]
         values = np.concatenate([one[:: max(1, one.size // SEEN_PIXELS)] for one in each])
+        if not values.size:
+            raise TooFewBlocksError("nothing is known")
         variance = noise.a * values + noise.b if noise.kind != "speckle" else (noise.sigma / 255 * values) ** 2
         extent = float(np.ptp(np.quantile(values, ENDS)))
         bands = band_energies(planes, max(extent, TINY))

@@ -53,6 +53,7 @@ def tile_side(ndim: int, margin: int, maps: int) -> tuple[int, ...]:
     return (side,) * ndim
 
 
+FROM_EDGE_TO_EDGE = 1 << 30  # side of a tile that is as large as the image
 SMALL_PLANE = 128 * 128  # pixels of a plane that is too little for several cores
 
 

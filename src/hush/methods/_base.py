@@ -19,11 +19,14 @@ import numpy as np
 
 from hush import __version__
 from hush.core.color import LUMA
-from hush.core.device import peak_memory_mb
+from hush.core.device import available_memory, peak_memory_mb
 from hush.core.errors import SettingError, unknown
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
+from hush.core.lazy import Lazy
+from hush.core.sample import sample_of
 from hush.estimation.report import NoiseReport
+from hush.methods._pieces import Freezing, run_in_pieces
 from hush.methods._sharpen import sharpen
 
 Images = Sequence[Image | Array] | Image | Array
@@ -94,7 +97,7 @@ class Result:
 
 
 @dataclass(kw_only=True, eq=False)
-class Denoiser:
+class Denoiser(Freezing):
     """A method that removes noise: scikit-learn's contract.
 
     The constructor stores its arguments and does nothing else; `fit` learns, what it learned ends
@@ -104,7 +107,8 @@ class Denoiser:
     Attributes
     ----------
     needs : str
-        What `fit` must be given: ``"nothing"``, ``"noisy"``, ``"noisy pairs"``, ``"clean"``, ``"noisy and clean"``.
+        What `fit` must be given: ``"nothing"``, ``"noisy"``, ``"noisy pairs"``, ``"clean"``, ``"noisy and clean"``,
+        ``"noisy volumes"`` (a series of one place).
     scope : str
         ``"collection"``: fit on many, apply to new ones; ``"image"``: fits each image by itself.
     fixed_size : tuple or None
@@ -289,7 +293,9 @@ def _ending_sharp(run: Callable[..., Result]) -> Callable[..., Result]:
         std: Array | None = None,
         strength: Strength | None = None,
     ) -> Result:
-        noisy = as_image(image) if self.sharpen else image  # once, so that a guess is said once
+        noisy = as_image(image) if self.sharpen or not isinstance(image, Image) else image  # a guess is said once
+        if isinstance(noisy, Image) and isinstance(noisy.data, Lazy):
+            return _in_pieces(self, noisy, out, done, std, strength)
         result = run(self, noisy, out, done, std, strength)
         if self.sharpen and type(self).run is sharp:  # not in the run of a class above, which it calls
             sharpen(result.image, noisy)
@@ -299,6 +305,19 @@ def _ending_sharp(run: Callable[..., Result]) -> Callable[..., Result]:
         return result
 
     return sharp
+
+
+def _in_pieces(
+    self: Denoiser, noisy: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength | None
+) -> Result:
+    """Denoise an image that is stored in pieces; see `Denoiser.run`."""
+    out = np.empty(noisy.data.shape, noisy.data.dtype) if out is None else out
+    info = run_in_pieces(self, noisy, out, available_memory() // 2, done, std, strength)
+    said, info["warnings"] = info["warnings"], []
+    for one in said:
+        warn(info, Finding(**one))
+    note = {"version": __version__, "method": self.method}
+    return Result(dataclasses.replace(noisy, data=out).with_meta(hush=note), spread_of(noisy, std, note), info)
 
 
 def learning(build: Callable[[], Denoiser]) -> Callable[[Image], Callable[[Image], Image]] | None:
@@ -427,8 +446,13 @@ def _is_number(text: str, kind: Callable[[str], Any]) -> bool:
 def as_images(images: Images) -> list[Image]:
     """Return a list of Images for one image, one array, or a sequence of them."""
     if isinstance(images, Image) or hasattr(images, "ndim"):
-        return [as_image(images)]
-    return [as_image(item) for item in images]
+        images = [images]
+    return [_in_memory(as_image(item)) for item in images]
+
+
+def _in_memory(image: Image) -> Image:
+    """An image as it is fitted to: of one that is stored in pieces a sample."""
+    return sample_of(image) if isinstance(image.data, Lazy) else image
 
 
 def warn(info: Mapping[str, Any], found: Finding) -> None:

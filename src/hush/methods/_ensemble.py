@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from scipy import optimize
 
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image, as_image, cast
+from hush.core.pieces import Need
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
 from hush.quality.risk import Risk, Stein
 
@@ -87,6 +89,26 @@ class Blend(Denoiser):
     def level_factors(self) -> Sequence[float]:
         """Those of the first method."""
         return self.models[0].level_factors
+
+    @property
+    def cuts(self) -> bool:
+        """Whether all methods can work on pieces."""
+        return all(model.cuts for model in self.models)
+
+    def need(self, image: Image) -> Need:
+        """Say what all methods need to work on pieces of an image: the most of each, on a grid that suits all."""
+        needs = [model.need(image) for model in self.models]
+        return Need(
+            max(need.margin for need in needs),
+            math.lcm(*(need.multiple for need in needs)),
+            min(need.side for need in needs),
+            max(need.pixel_bytes for need in needs),
+            whole=any(need.whole for need in needs),
+        )
+
+    def freeze(self, sample: Image) -> None:
+        """Let every method find out what depends on all of an image."""
+        self.models = [model.frozen(sample) for model in self.models]
 
     def run(
         self,

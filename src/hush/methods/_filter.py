@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,8 +14,9 @@ from hush.core.device import cores, peak_memory_mb
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
+from hush.core.pieces import Need
 from hush.estimation.report import ChannelNoise, NoiseReport
-from hush.methods._apply import Work, apply
+from hush.methods._apply import FROM_EDGE_TO_EDGE, Work, apply
 from hush.methods._base import Images, Report, Result, Strength, as_images, demand, spread_of
 from hush.methods._noise_aware import PreparedInput
 from hush.quality import risk
@@ -57,6 +58,8 @@ class Filter(PreparedInput):
     stabilise: bool = True
     calibrate: bool = False
     tile: int | None = None
+
+    prepared_: list[Any] | None = field(default=None, init=False, repr=False)  # of a copy that is frozen
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -142,6 +145,22 @@ class Filter(PreparedInput):
         note = {"version": __version__, "method": self.method}
         return Result(clean.with_meta(hush=note), spread_of(image, std, note), info)
 
+    def need_prepared(self, image: Image) -> Need:
+        """Say what the filter needs to work on pieces of an image."""
+        margin = max(map(self.margin, self.values_)) + 1
+        return Need(margin, self.grid, self.tile or self.side, self.pixel_bytes, self.workers, self.whole)
+
+    def freeze_prepared(self, shown: Image) -> None:
+        """Find out what the filter must know of all planes."""
+        numbers = range(len(self.values_))
+        self.prepared_ = [self._prepared_for(shown, number, self._ways(shown, number)) for number in numbers]
+        self.tile = FROM_EDGE_TO_EDGE
+
+    def _prepared_for(self, image: Image, number: int, ways: Sequence[Stabilizer]) -> Any:
+        if self.prepared_ is not None:
+            return self.prepared_[number]
+        return self.prepare(self._views(image, number), ways)
+
     def _works(self, image: Image) -> int:
         return 1 if self.joint_channels else image.channels
 
@@ -162,7 +181,7 @@ class Filter(PreparedInput):
         ways = self._ways(image, number)
         if not any(way.sigma > 0 or way.noise.impulse_fraction for way in ways):
             return None
-        prepared = self.prepare(self._views(image, number), ways)
+        prepared = self._prepared_for(image, number, ways)
         value = self.values_[number]
 
         def function(piece: Array) -> Array | tuple[Array, ...]:
@@ -210,6 +229,11 @@ class Filter(PreparedInput):
     def side(self) -> int:
         """Side of a tile, where none is set."""
         return TILE_SIDE[self.ndim]
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of memory for a pixel of a tile, roughly."""
+        return 160
 
     @property
     def workers(self) -> int:

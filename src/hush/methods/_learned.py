@@ -43,7 +43,8 @@ class NetDenoiser(Trained):
     seconds : float
         Training time for all networks of a fit together, when `steps` is None.
     batch, patch : int
-        Patches a step and their side; volumes use (patch / 4, patch / 2, patch / 2).
+        Patches a step and their side; volumes use (patch / 4, patch / 2, patch / 2). Where several processes train
+        together (torchrun) each draws so many: they learn from as many times the batch.
     learning_rate : float
         Peak of the learning rate.
     averaging : float

@@ -183,6 +183,11 @@ class MappedNoise(NoiseAware, NetDenoiser):
         own = levels if factors is None else levels.varied([(PACE * factors).exp()[0]])
         return own if net.noise is None else InSequence((net.noise, own))
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it can work on pieces: a noise map is one of all of an image."""
+        return not self.mapped
+
     def _work(self, image: Image, network: int) -> Work | None:
         """What is done to a piece of the image by one network: with a map it is shown its piece of it as well."""
         work, net = super()._work(image, network), self.nets_[network]

@@ -13,6 +13,7 @@ from hush.core.errors import HushError
 from hush.core.findings import Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.missing import fill
+from hush.core.pieces import Need
 from hush.core.units import Units
 from hush.estimation.analyze import without_dark
 from hush.estimation.report import NoiseReport
@@ -116,6 +117,32 @@ class PreparedInput(NoiseAware):
     report_: NoiseReport = field(init=False, repr=False)
     units_ = Units()  # until `fit`
     squares_ = 1
+    single_ = False  # of a copy that is frozen: whether one colour stands for all
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it can work on pieces: not with a picture without light, which belongs to all of an image."""
+        return self.dark is None
+
+    def need(self, image: Image) -> Need:
+        """Say what it needs to work on pieces of an image."""
+        if not self.cuts:
+            return super().need(image)
+        need = self.need_prepared(image)
+        return replace(need, margin=need.margin * self.squares_, multiple=need.multiple * self.squares_)
+
+    def need_prepared(self, image: Image) -> Need:
+        """Say what `run_prepared` needs."""
+        return super().need(image)
+
+    def freeze(self, sample: Image) -> None:
+        """Find out what depends on all of an image; see `freeze_prepared`."""
+        cleared = self.cleared(sample)
+        self.single_ = cleared.axes != sample.axes
+        self.freeze_prepared(self._near(cleared))
+
+    def freeze_prepared(self, shown: Image) -> None:
+        """Find out what `run_prepared` must know of all of an image."""
 
     def look_and_prepare(self, images: Sequence[Image]) -> list[Image]:
         """Find out the noise of the first image, and return all as the method is shown them."""
@@ -155,6 +182,8 @@ class PreparedInput(NoiseAware):
 
     def _single(self, image: Image) -> Image:
         """An image of one colour where all are the same; weights that are told nothing of noise are for three."""
+        if self.is_frozen and not self.single_:
+            return image
         return image if self.blind else one_colour(image)
 
     def run_prepared(
@@ -185,7 +214,8 @@ class PreparedInput(NoiseAware):
             result = self._run(noisy, clear, shown, out, done, std, strength)
         if aside is not None:
             put_back(noisy, aside, result, outliers=self.hot_pixels == "keep")
-        with_contrast(noisy, result)
+        if not self.is_frozen:  # else all planes were looked at before
+            with_contrast(noisy, result)
         return result
 
     def _run(

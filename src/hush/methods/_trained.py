@@ -16,7 +16,8 @@ from hush import __version__
 from hush.core.device import body_precision, memory_format, peak_memory_mb
 from hush.core.errors import HushError
 from hush.core.image import Array, Image, as_image
-from hush.methods._apply import Work, apply, mean_over_symmetries, tile_side
+from hush.core.pieces import Need
+from hush.methods._apply import FROM_EDGE_TO_EDGE, Work, apply, mean_over_symmetries, tile_side
 from hush.methods._base import Denoiser, Report, Result, Strength, demand, spread_of
 from hush.methods._set_aside import put_back, set_aside
 from hush.nets._parts import pad_end
@@ -69,6 +70,8 @@ class Trained(Denoiser):
     history_: list[State] = field(init=False, repr=False)
     device_: str = field(init=False, repr=False)
     precision_: str = field(init=False, repr=False)
+
+    contexts_: list[Context] | None = field(default=None, init=False, repr=False)  # of a copy that is frozen
 
     def check(self) -> None:
         """Refuse settings that make no sense, naming what is possible."""
@@ -135,15 +138,45 @@ class Trained(Denoiser):
             put_back(noisy, aside, result, outliers=not self.removes_outliers)
         return result
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it can work on pieces."""
+        return True
+
+    def need(self, image: Image) -> Need:
+        """Say what its networks need to work on pieces of an image."""
+        if not self.cuts:
+            return super().need(image)
+        nets = [net for net in self.nets_ if net is not None]
+        margin, multiple = (
+            max([int(getattr(net, name)) for net in nets], default=1) for name in ("margin", "multiple")
+        )
+        return Need(margin, multiple, self.tile or (512 if self.ndim == 2 else 96), 4 * 8 * self.maps)
+
+    def freeze(self, sample: Image) -> None:
+        """Find out what the networks must know of all of an image."""
+        clear, _ = set_aside(sample)
+        self.contexts_ = [
+            Context(self.scales_[network]) if net is None else self._context(clear, network, net)
+            for network, net in enumerate(self.nets_)
+        ]
+        self.tile = FROM_EDGE_TO_EDGE
+
+    def _context(self, image: Image, network: int, net: nn.Module) -> Context:
+        """What a network must know of all of an image."""
+        if self.contexts_ is not None:
+            return self.contexts_[network]
+        scale = self.scales_[network]
+        if self.renormalize:
+            scale = scale_of(self._views(image, network)).without_zero()
+        return self.prepare(net, self._views(image, network), scale)
+
     def _work(self, image: Image, network: int) -> Work | None:
         """What is done to a piece of the image by one network; None where there is nothing to remove."""
         net = self.nets_[network]
         if net is None:
             return None
-        scale = self.scales_[network]
-        if self.renormalize:
-            scale = scale_of(self._views(image, network)).without_zero()
-        context = self.prepare(net, self._views(image, network), scale)
+        context = self._context(image, network, net)
         margin, multiple = int(net.margin), int(net.multiple)  # type: ignore[arg-type]
 
         def function(piece: Array) -> tuple[Array, ...]:

@@ -13,7 +13,9 @@ from hush.core import registry
 from hush.core.errors import HushError, WeightsError
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image
-from hush.estimation.camera_pipeline import eight_bits, everywhere, of_a_camera
+from hush.core.missing import fill
+from hush.core.pieces import Need
+from hush.estimation.camera_pipeline import eight_bits, of_a_camera
 from hush.estimation.report import MANY
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
@@ -29,9 +31,11 @@ from hush.methods._base import (
     untouched,
     warn,
 )
+from hush.methods._beside import tried
 from hush.methods._budget import BUDGET, LEARNING, Clock
 from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
+from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
 from hush.pretrained import weights
 from hush.quality.diagnostics import diagnose
@@ -44,7 +48,7 @@ CAMERA_KINDS = ("poisson", "poisson_gaussian")
 LAWFUL = (*CAMERA_KINDS, "gaussian", "none")  # noise whose law the shipped network is told
 LEVEL_FACTORS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 CONSISTENT = (0.75, 1.35)  # and at which the network may be self-consistent
-PHOTOGRAPH = 1.0  # of 255, in brightness: noise that the network for photographs must find in half of all blocks
+SURELY = 1.1  # of 255: the level of a camera's noise that the gauge of the network for photographs must be sure of
 
 
 @dataclass(kw_only=True, eq=False)
@@ -137,11 +141,11 @@ class Auto(PreparedInput):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
-        noise = self._camera_noise(given[0])
-        if noise is not None:
-            self._choose_for_photograph(noise, given)
+        camera = self._camera_noise(given[0])
+        if camera is not None:
+            self._choose_for_photograph(camera, given)
         elif self.report_.recommendation["method"] is not None:
-            self.chosen_ = self._choose(given)
+            self.chosen_ = self._with_neighbours(self._choose(given), given)
         return self
 
     def _decide(self, decision: Decision) -> bool:
@@ -149,10 +153,10 @@ class Auto(PreparedInput):
         self.decisions_.append(decision)
         return decision.passed
 
-    def _camera_noise(self, image: Image) -> float | None:
-        """Noise in brightness that the network for photographs finds, of 255; None where the analysis knows better.
+    def _camera_noise(self, image: Image) -> Decision | None:
+        """Whether the network for photographs finds enough noise, of 255; None where the analysis knows better.
 
-        It does where noise is not a camera's: each colour has its own, or pixels are lost in all.
+        It does where noise is not a camera's: white, and each colour's own; or pixels are lost in all.
         """
         noises = self.report_.channels
         if noises[0].given or image.samples() != 3 or image.channels > 1:
@@ -160,21 +164,25 @@ class Auto(PreparedInput):
         window = middle(image, LOOK)
         plane = next(iter(window.planes(2)))
         colours = np.asarray(plane.view(window.data), np.float32)
-        if not eight_bits(colours) or all(noise.impulses_removed >= MANY for noise in noises):
+        known = colours[np.isfinite(colours)]
+        if not known.size or not eight_bits(known) or all(noise.impulses_removed >= MANY for noise in noises):
             return None
-        if self.report_.recommendation["method"] is not None and not of_a_camera(colours):
+        colours = fill(colours)[0]
+        white = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
+        if white and not of_a_camera(colours):
             return None
         try:
             model = self._build("pretrained", {"weights": weights.BLIND_WEIGHTS}).use(self.report_).fit([window])
         except WeightsError:
             return None
-        return everywhere(plane.view(model.run(window).image.data) - colours)
+        return Decision.at_least("camera-noise-level", vars(model)["surely_"], SURELY)
 
-    def _choose_for_photograph(self, noise: float, images: Sequence[Image]) -> None:
-        """The network for photographs where it finds noise everywhere; nothing where it finds none."""
-        said = f"the network for photographs finds {noise:.2g} of 255 of it"
-        if self._decide(Decision.at_least("camera-noise-everywhere", noise, PHOTOGRAPH)):
-            self.verdict_ = "Noise of a camera, smoothed and compressed: its level cannot be told."
+    def _choose_for_photograph(self, camera: Decision, images: Sequence[Image]) -> None:
+        """The network for photographs where its gauge is sure of noise; nothing where it is not."""
+        noise = camera.value
+        said = f"the network for photographs is sure of {noise:.2g} of 255 of it"
+        if self._decide(camera):
+            self.verdict_ = "Noise of a camera, smoothed and compressed."
             self.reason_ = Finding("camera-photograph", f"blind weights for such photographs: {said}", noise)
             settings = {"weights": weights.BLIND_WEIGHTS} | self._augmented(images[0])
             self.chosen_ = self.usual_ = self._build("pretrained", settings).use(self.report_).fit(images)
@@ -220,6 +228,8 @@ class Auto(PreparedInput):
         if name != "pretrained":
             return name, settings, self._build(name, settings).use(self.report_).fit(images)
         settings |= self._augmented(images[0]) | {"best": self.effort != "fast"}
+        if is_mosaic(images[0]):
+            settings["joint_channels"] = True
         try:
             model = self._build(name, settings).use(self.report_).fit(images)
             learning = {} if self.effort == "fast" else self._learning(model, images[0])
@@ -327,6 +337,23 @@ class Auto(PreparedInput):
         self.reason_ = Finding("bm3d-beside", f"{self.reason_}, and beside it BM3D, which errs in other ways")
         return beside(usual, self._build("bm3d", {}).use(self.report_).fit(images))
 
+    def _with_neighbours(self, alone: Denoiser | None, images: Sequence[Image]) -> Denoiser | None:
+        """The network that sees the planes beside each one too, where that is surely better than each by itself."""
+        if alone is None or alone.blind:
+            return alone
+        own: dict[str, Any] = {"ndim": 2, "tta": self.tta, "orientations": 1 if self.effort == "fast" else None}
+        own |= {"scale": alone.level_factors[0]} if len(alone.level_factors) == 1 else {}
+
+        def build() -> Denoiser:
+            return self._build("neighbours", own).use(self.report_).fit(images)
+
+        near, decisions, reason = tried(alone, build, images[0], self.report_, self.seed)
+        self.decisions_ += decisions
+        if near is None or reason is None:
+            return alone
+        self.reason_ = Finding(reason.code, f"{self.reason_}; {reason}", reason.figure)
+        return near
+
     def _side(self, image: Image) -> int:
         """Side of the window on which methods are tried, each twice: the more of the image, the surer."""
         window = middle(image, LARGE_WINDOW)
@@ -360,7 +387,8 @@ class Auto(PreparedInput):
                 fill_with_bound(image, result.std, self.report_)
         else:
             result = model.run(image, out, done, std, strength)
-            self._checked(model, image, result, strength)
+            if not self.is_frozen:
+                self._checked(model, image, result, strength)
             self._keep_what_may_be_signal(image, model, result)
             share = keep_flat(image, result.image.data, result.std.data if result.std is not None else None)
             if share:
@@ -374,14 +402,36 @@ class Auto(PreparedInput):
 
     def _keep_what_may_be_signal(self, image: Image, model: Denoiser, result: Result) -> None:
         """Remove no more than what is surely noise; say how much that is where it is not all."""
-        self.share_ = 1.0
-        if model.blind:
-            return
-        before, after = middle(image, LOOK), middle(result.image, LOOK)
-        shares = certain_shares(before, after, self.report_, model.denoise)
-        self.share_ = min(1.0, *shares)
+        if not self.is_frozen:
+            self.shares_ = self._shares(image, model, result)
+        self.share_ = min(1.0, *self.shares_)
         if self.share_ < 1:
-            keep_the_rest(image, result, shares, self.report_)
+            keep_the_rest(image, result, self.shares_, self.report_)
+
+    def _shares(self, image: Image, model: Denoiser, result: Result) -> list[float]:
+        """The share of what was removed that is surely noise, for every channel."""
+        if model.blind:
+            return [1.0]
+        before, after = middle(image, LOOK), middle(result.image, LOOK)
+        return certain_shares(before, after, self.report_, model.denoise)
+
+    def need_prepared(self, image: Image) -> Need:
+        """Say what the chosen method, or the usual one, needs to work on pieces of an image."""
+        together = self.reason_.code == "neighbours"  # a piece does not hold all planes: each is denoised by itself
+        if together or not (self.chosen_ is None or self.chosen_.cuts):
+            self.chosen_, self.reason_ = self.usual_, self.usual_reason_
+        models = [model for model in (self.chosen_, self.usual_) if model is not None]
+        needs = [model.need(image) for model in models]
+        return max(needs, key=lambda need: need.margin * need.pixel_bytes, default=Need(1, 1, LOOK, 64))
+
+    def freeze_prepared(self, shown: Image) -> None:
+        """Find out what the chosen method must know of all planes, and how much of what it removes is surely noise."""
+        if self.chosen_ is not None and not hasattr(self, "shares_"):
+            window = middle(shown, LOOK)
+            self.shares_ = self._shares(window, self.chosen_, self.chosen_.run(window))
+        same = self.usual_ is self.chosen_
+        self.chosen_ = self.chosen_ and self.chosen_.frozen(shown)
+        self.usual_ = self.chosen_ if same else self.usual_ and self.usual_.frozen(shown)
 
     def _model_for(self, std: Array | None) -> tuple[Denoiser | None, Finding]:
         """The chosen method, or the usual one where a standard deviation is asked for that the other does not know."""

@@ -206,6 +206,11 @@ class Autoencoder(Noise2Clean):
 
     # Applying --------------------------------------------------------------------------------
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it can work on pieces: the network takes images of one size only."""
+        return False
+
     def run(
         self,
         image: Image | Array,

@@ -90,6 +90,11 @@ class BM3D(Filter):
         return 1024 if available_memory() > 8 << 30 else 384
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of memory for a pixel of a tile, roughly."""
+        return 2200
+
+    @property
     def workers(self) -> int:
         """One tile at a time: PyTorch uses all cores for it."""
         return 1

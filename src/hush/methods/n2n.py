@@ -62,6 +62,11 @@ class Noise2Noise(NetDenoiser):
         """Return the squared error to the other noisy image, at all pixels."""
         return error_everywhere(net(batch.noisy), batch.target, batch.valid)
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it can work on pieces: a mean over all frames is made of all."""
+        return not self.average_frames
+
     def run(
         self,
         image: Image | Array,

@@ -22,10 +22,11 @@ from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
 from hush.methods._base import Report, Result, Strength, demand
 from hush.methods._filter import Filter
+from hush.methods._mosaic import MosaicConditioning, is_mosaic
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
 from hush.pretrained.card import Card
-from hush.pretrained.conditioning import Conditioning, dark, filled, noisy_where, waves
+from hush.pretrained.conditioning import PEAK, Conditioning, dark, filled, noisy_where, waves
 from hush.quality import risk
 from hush.vst.stabilizer import Stabilizer
 
@@ -36,6 +37,8 @@ MOST_SCALE = 1.6  # multiple of a level that was found; only one that was said c
 FULL_NOISE = 0.05  # share of pixels that must have all their noise: of fewer nothing is concluded
 NEAR_ONE = 0.1  # departure of the level that is none
 NETWORK_TILE = 1024  # of a tile
+GAUGED, TOLD_MULTIPLE = 1024, 1.25  # side of the window in which a gauge looks; multiple of what it finds that is told
+MOST_OFF = 0.8  # by how much, as a logarithm, a gauge may be off: beyond, the picture is unlike those that it knows
 # pixels over which the deviation is smoothed; smallest share of the noise's variance
 DEVIATION_BLUR, LEAST_VARIANCE_SHARE = 1.0, 1e-3
 
@@ -59,7 +62,8 @@ class Pretrained(Filter):
     weights : str or None
         Name of shipped or cached weights, see ``hush weights``; None: by the noise and the colours of the image.
         Some are told nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose noise its
-        smoothing and JPEG have changed beyond what an analysis can say.
+        smoothing and JPEG have changed beyond what an analysis can say. They may find one level themselves: of these
+        `scale` is that level, of 255.
     best : bool
         Where weights are taken by the noise: those of more arithmetic, if there are any for it.
     device, precision : str or None
@@ -124,7 +128,9 @@ class Pretrained(Filter):
     def ready(self, image: Image) -> None:
         """Take the weights for the colours and the noise of an image."""
         self.samples_ = image.samples()
+        self.mosaic_ = self.joint_channels and is_mosaic(image)
         self.own_: list[float] = []
+        self.surely_: float | None = None  # the level of noise that a gauge is sure of: a deviation below what it finds
         self.taken_ = self.weights or self._suited(image)
         known, here = weights.card(self.taken_).channels, image.samples(self.joint_channels)
         if known not in (1, here):
@@ -189,6 +195,11 @@ class Pretrained(Filter):
         return NETWORK_TILE
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of memory for a pixel of a tile, roughly."""
+        return 400
+
+    @property
     def workers(self) -> int:
         """One tile after the other: the network itself uses all cores."""
         return 1
@@ -230,6 +241,8 @@ class Pretrained(Filter):
         """Look at some planes of a channel: how they are to be shown."""
         if self.blind:
             return Conditioning.untold(ways, self._loaded[1])
+        if self.mosaic_ and self._loaded[1].channels == 1:
+            return MosaicConditioning.of(views, ways, self._loaded[1], True)
         return Conditioning.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
 
     def choose(self, ready: Array, sigma: Array, prepared: Conditioning, ways: Sequence[Stabilizer]) -> float:
@@ -259,6 +272,23 @@ class Pretrained(Filter):
         low, high = sorted((hidden, own))
         most = min(most, self.options[-1] if any(way.noise.given for way in ways) else MOST_SCALE)
         return float(np.clip(np.clip(1.0, low, high), least, most))
+
+    def _value(self, image: Image, number: int) -> float:
+        """The scale; of weights with a gauge the level, of 255, somewhat above the one that it finds.
+
+        A network that is told too little leaves noise, one that is told a little too much loses next to nothing.
+        """
+        if self.scale is not None or not (self.blind and self._loaded[1].finds_level):
+            return super()._value(image, number)
+        views = self._views(image, number)
+        view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
+        window = tuple(slice(max(0, size // 2 - GAUGED // 2), size // 2 + GAUGED // 2) for size in view.shape[1:])
+        x = self._tensor((view[(slice(None), *window)] / PEAK - np.float32(0.5))[None])
+        with torch.inference_mode():
+            level, off = (float(one) for one in self._loaded[0].gauge(x))  # type: ignore[operator]
+        off = float(np.exp(off))
+        self.surely_ = PEAK * float(np.exp(level - off)) if off <= MOST_OFF else 0.0
+        return PEAK * float(np.exp(level)) * TOLD_MULTIPLE
 
     def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
         """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""

@@ -1,0 +1,1 @@
+"""Many machines: the pieces of an image on a cluster."""
