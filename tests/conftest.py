@@ -73,3 +73,9 @@ def computer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def records(text: str) -> list[dict[str, Any]]:
     """Read JSON lines."""
     return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def small_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command takes when it is begun: the process of the tests has grown by all that ran before."""
+    monkeypatch.setattr("hush.cli.streamed.memory_taken", lambda: 400 << 20)

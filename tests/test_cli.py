@@ -438,7 +438,7 @@ def test_info_list_doctor(run: Run, tif: Path) -> None:
     formats = {row["name"]: row for row in records(run("list", "formats", "--json")[1])}
     assert formats["tiff"]["written"]
     assert ".ome.tif" in formats["tiff"]["suffixes"]
-    assert [run("list", "formats")[1].count(f"{name} ") for name in ("png", "npy")] == [1, 1]
+    assert [row.split()[0] for row in run("list", "formats")[1].splitlines()].count("png") == 1
     (machine,) = records(run("doctor", "--json")[1])
     assert machine["hush"] == hush.__version__
     assert machine["threads"] >= 1

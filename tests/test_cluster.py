@@ -28,6 +28,7 @@ distributed = pytest.importorskip("distributed")
 from hush.scale import cluster  # noqa: E402
 from hush.scale.cluster import Source, Target, Work  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("small_process")
 QUICK = ["--method", "gaussian", "--set", "sigma=30", "--set", "width=1.2", "--tile", "64", "-q"]
 TWO_WORKERS = """
 import logging, sys

@@ -218,6 +218,7 @@ def test_studies_on_simulated_cells(tmp_path: Path) -> None:
         "exposures",
         "failures",
         "folds",
+        "raw",
         "seconds",
         "series",
         "trained",

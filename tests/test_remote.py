@@ -25,6 +25,7 @@ zarr = pytest.importorskip("zarr")
 pytest.importorskip("fsspec")
 pytest.importorskip("aiohttp")
 
+pytestmark = pytest.mark.usefixtures("small_process")
 QUICK = ["--method", "gaussian", "--set", "sigma=30", "--set", "width=1.2", "--tile", "64", "-q"]
 
 

@@ -29,6 +29,7 @@ from hush.methods._base import Denoiser
 from hush.methods._model_file import save_model
 from hush.methods._pieces import cut, run_in_pieces
 
+pytestmark = pytest.mark.usefixtures("small_process")
 QUICK = ["--method", "gaussian", "--set", "sigma=30", "--set", "width=1.2"]  # nothing is analysed
 ENOUGH = "900MB"
 
@@ -435,7 +436,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child(["-o", whole]), 0)[1]) == 0
 took, rng, kills = time.monotonic() - begun, random.Random(0), 0
 for trial in range(trials):
     number = child(["-o", out, "--resume"])
-    time.sleep(rng.uniform(0.2, 1.0) * took)
+    time.sleep(rng.uniform(0.1, 0.6) * took)
     try:
         os.kill(number, signal.SIGKILL)
     except ProcessLookupError:
