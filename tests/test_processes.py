@@ -6,7 +6,6 @@ import copy
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import tifffile
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is public, and its types say nothing
 
 import hush
 from hush import cli
@@ -46,17 +46,19 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def together(code: str, *words: object) -> list[tuple[int, str, str]]:
-    """Start two processes as torchrun does, and return of each its exit code and what it said."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    """Start two processes as torchrun does, and return of each its exit code and what it said.
+
+    Like torchrun this process holds the store: a first one that did would end while the second still asks.
+    """
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    agent = {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_RUN_ID": "test"}
+    there = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
     started = []
     for rank in "01":
-        where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", code, *map(str, words)],
-                env=environment(TORCHELASTIC_RUN_ID="test", **where),
+                env=environment(RANK=rank, LOCAL_RANK=rank, **agent, **there),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
