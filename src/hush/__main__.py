@@ -1,7 +1,5 @@
 """``python -m hush``: the command line without its script."""
 
-import sys
+from hush.cli import run_and_exit
 
-from hush.cli import main
-
-sys.exit(main())
+run_and_exit()

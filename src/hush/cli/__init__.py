@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -86,6 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (some files failed), 2 (bad input), or as `_run` says."""
     with _stops() as received, _together() as speaks:
         return _run(arguments, received, speaks)
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command line as a program of its own."""
+    code = main()
+    if launched().count > 1:  # threads of gloo may still run, at which Python's own end would abort
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str] | None, received: list[int], speaks: Callable[[], bool]) -> int:
