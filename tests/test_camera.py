@@ -252,6 +252,13 @@ def test_weights_that_find_a_level_have_a_gauge(tmp_path: Path) -> None:
     assert {key for key in again if key.startswith("gauge.")} == {f"gauge.{key}" for key in Gauge(3).state_dict()}
 
 
+def test_the_page_beside_the_weights_says_what_they_hold() -> None:
+    known = weights.card(weights.BLIND_WEIGHTS)
+    page = (weights.HERE / f"{weights.BLIND_WEIGHTS}.md").read_text("utf-8")
+    assert page == known.as_text(weights.BLIND_WEIGHTS)
+    assert known.training["note"] in page
+
+
 def test_the_level_that_a_gauge_finds_is_told_unless_one_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Array
 ) -> None:

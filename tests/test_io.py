@@ -408,6 +408,7 @@ def test_names_beside_inputs_and_one_image_of_several(tmp_path: Path) -> None:
     for name, beside in {
         "a.ome.tif": "a_denoised.ome.tif", "b.nii.gz": "b_denoised.nii.gz", "C.TIF": "C_denoised.TIF",
         "d.czi": "d_denoised.ome.tif", "e.lif:2": "e_2_denoised.ome.tif", "f.h5:raw/x": "f_raw_x_denoised.h5",
+        "g.HEIC:1": "g_1_denoised.avif", "h.NEF": "h_denoised.dng",
     }.items():  # fmt: skip
         assert io.beside(tmp_path / name, "_denoised") == tmp_path / beside
     assert io.parts("dir/f.h5:raw/x") == (Path("dir/f.h5"), "raw/x")

@@ -213,6 +213,14 @@ def test_avif_refuses_16_bits_that_nobody_calls_12(tmp_path: Path) -> None:
         io.write(tmp_path / "a.avif", Image(values((20, 30), "u2", 4096), "YX"))
 
 
+def test_bits_of_16_go_from_format_to_format(tmp_path: Path) -> None:
+    image = Image(values((20, 30, 3), "u2", 1024), "YXS", meta={"embedded": {"bits": 10}})
+    for suffix in (".avif", ".jxl", ".avif"):
+        image = again(tmp_path / f"a{suffix}", image)
+        assert image.meta["embedded"]["bits"] == 10
+        np.testing.assert_array_equal(image.data, values((20, 30, 3), "u2", 1024))
+
+
 # -- EXR ------------------------------------------------------------------------------------------------
 
 

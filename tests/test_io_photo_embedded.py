@@ -129,6 +129,15 @@ def test_damaged_exif_says_nothing(damaged: bytes) -> None:
     assert (_exif.orientation_of(damaged), _exif.description_of(damaged)) == (1, "")
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".jpg", ".avif", ".jxl"])
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_a_description_is_read_as_it_was_meant(tmp_path: Path, suffix: str, coding: str) -> None:
+    exif = _exif.with_field(b"", 270, _exif.ASCII_KIND, "5 µm".encode(coding) + b"\0")
+    image = Image(picture(), "YXS", meta={"embedded": {"exif": exif}, "description": "5 µm"})
+    assert again(tmp_path / f"a{suffix}", image).meta["description"] == "5 µm"
+    assert again(tmp_path / f"b{suffix}", io.read(tmp_path / f"a{suffix}")).meta["description"] == "5 µm"
+
+
 # -- JPEG -----------------------------------------------------------------------------------------------
 
 

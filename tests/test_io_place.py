@@ -203,6 +203,9 @@ def test_dicom_padding_of_a_piece(tmp_path: Path) -> None:
     blurred = np.where(image.data == -2000, -1990, image.data).astype(np.int16)  # as a denoiser might leave it
     io.write(tmp_path / "b.dcm", Image(blurred, image.axes, image.scale, image.unit, image.meta))
     assert np.array_equal(io.read(tmp_path / "b.dcm").data, data[DOWN:, RIGHT:])
+    larger = np.pad(data, 4)  # no piece of the file: it is written as it is
+    io.write(tmp_path / "c.dcm", Image(larger, image.axes, image.scale, image.unit, io.read(source).meta))
+    assert np.array_equal(io.read(tmp_path / "c.dcm").data, larger)
 
 
 # -- MRC -------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_light_commands_stay_light(command: str) -> None:
 
 
 # every format, or every network, answers these
-ANSWERED = {"MAGIC", "MAGIC_AT", "SUFFIXES", "CHOICES", "EXTRA", "NEEDS", "DEPTH", "BLIND"}
+ANSWERED = {"MAGIC", "MAGIC_AT", "SUFFIXES", "CHOICES", "EXTRA", "NEEDS", "INSTEAD", "DEPTH", "BLIND"}
 
 
 def test_a_constant_has_one_value() -> None:

@@ -12,7 +12,7 @@ import pytest
 import hush
 from hush.bench.studies import diffusion as study
 from hush.core import registry
-from hush.core.errors import HushError, HushWarning
+from hush.core.errors import HushError, HushWarning, SettingError
 from hush.core.image import Image
 from hush.datasets import recipes
 from hush.datasets.diffusion import b_values, diffusion
@@ -185,6 +185,58 @@ def test_patch2self_of_equal_volumes_is_that_volume() -> None:
 
 
 @pytest.mark.parametrize("name", SERIES)
+def test_describes_itself_without_being_imported(name: str) -> None:
+    facts, kind = registry.describe("methods", name), registry.get("methods", name)
+    assert (facts["about"], facts["needs"]) == ((kind.__doc__ or "").split("\n")[0], kind.needs)
+    assert (facts["scope"], kind().method) == (kind.scope, name)
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize(
+    "settings",
+    [{"strength": 1.5}, {"strength_chroma": -1}, {"ndim": 4}, {"seed": -1}, {"joint_channels": "no"}],
+    ids=str,
+)
+def test_settings_that_make_no_sense(name: str, settings: dict[str, Any]) -> None:
+    """Named when it is fitted, and when they are changed after that."""
+    image = Image(with_noise(low_rank(6, (3, 5, 5)), 20), "TZYX")
+    (key,) = settings
+    wrong, model = build(name, **settings), build(name).fit(image)
+    assert wrong.settings[key] == settings[key]
+    with pytest.raises(SettingError, match=key):
+        wrong.fit(image)
+    setattr(model, key, settings[key])
+    with pytest.raises(SettingError, match=key):
+        model.run(image)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_settings_that_there_are_not(name: str) -> None:
+    with pytest.raises(SettingError, match=r"sede.*seed"):
+        build(name, sede=1)
+    model = build(name, strength_luma=0.5)
+    image = Image(with_noise(low_rank(6, (3, 5, 5)), 20), "TZYX")
+    with pytest.raises(SettingError, match="--strength"):  # it has no colours
+        model.fit(image).run(image)
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("shape", [(6, 1, 1), (6, 1, 2), (40, 2, 3)])
+def test_fewer_voxels_than_volumes(name: str, shape: tuple[int, ...]) -> None:
+    image = Image(with_noise(np.full(shape, 200.0), 20), "TYX")
+    found = build(name).fit(image).denoise(image).data
+    assert np.isfinite(found).all()
+    if shape[1:] == (1, 1):  # of one voxel nothing is known
+        np.testing.assert_array_equal(found, image.data)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_volumes_that_are_constant_each_come_back(name: str) -> None:
+    image = Image(np.full((6, 9, 8), 1.0) * np.arange(6)[:, None, None], "TYX")
+    np.testing.assert_allclose(build(name).fit(image).denoise(image).data, image.data, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", SERIES)
 @pytest.mark.parametrize(
     ("axes", "shape", "dtype"),
     [
@@ -276,6 +328,16 @@ def test_a_constant_series_comes_back(name: str) -> None:
     image = Image(np.full((6, 4, 8, 8), 7, np.uint8), "TZYX")
     with pytest.warns(HushWarning, match="constant"):
         assert (build(name).fit(image).denoise(image).data == 7).all()
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_one_constant_channel_does_not_stop_the_other(name: str) -> None:
+    noisy = with_noise(low_rank(12), 20)
+    image = Image(np.stack([noisy, np.full_like(noisy, 7)], 1), "TCZYX")
+    with pytest.warns(HushWarning, match="C=1"):
+        found = build(name).fit(image).denoise(image).data
+    assert (found[:, 1] == 7).all()
+    assert np.std(found[:, 0] - low_rank(12)) < 20
 
 
 @pytest.mark.parametrize("name", SERIES)

@@ -37,7 +37,7 @@ LEARN: dict[str, Any] = {"maps": 4, "patch": 16, "residual": "none", "learning_r
 SETS = [word for name, value in LEARN.items() for word in ("--set", f"{name}={value}")]
 TRAIN = ["--method", "n2v", "--steps", STEPS, *SETS]
 LIMIT = 300  # seconds after which processes that wait for each other are given up, however busy the machine is
-COMMAND = "import sys; from hush.cli import run_and_exit; run_and_exit()"
+COMMAND = "from hush.cli import run_and_exit; run_and_exit()"
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -205,7 +205,7 @@ def test_weights_and_statistics_are_equal_on_both(exact: Path, norm: int) -> Non
 # Stopping and going on -----------------------------------------------------------------------------------------------
 
 STOPPED = """
-import os, sys
+import os
 from hush.training.trainer import Trainer
 from hush.cli import run_and_exit
 step, rank = Trainer._step, os.environ["RANK"]
@@ -242,7 +242,7 @@ def test_a_signal_to_one_stops_all_and_resumed_it_is_the_same_bytes(
 # Failing -------------------------------------------------------------------------------------------------------------
 
 FAILING = """
-import os, sys
+import os
 from hush.core.errors import HushError
 from hush.training.trainer import Trainer
 from hush.cli import run_and_exit

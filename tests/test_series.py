@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hush.methods import _drift, _stacks
 from hush.methods.auto import Auto
 from hush.methods.neighbours import Neighbours
 from hush.methods.pretrained import Pretrained
-from hush.pretrained import weights
+from hush.pretrained import _halves, weights
 from hush.pretrained.neighbours import data, network, train
 from hush.pretrained.neighbours.gathering import gather
 from hush.training.patches import Batch
@@ -217,6 +218,13 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
         network.load("cpu", path)
 
 
+def test_the_page_beside_the_weights_says_what_they_hold() -> None:
+    note = json.loads(_halves.read(network.NEIGHBOURS_PATH)[0][network.NEIGHBOURS_KEY])
+    page = network.NEIGHBOURS_PATH.with_suffix(".md").read_text("utf-8")
+    assert page == network.card("neighbours", note)
+    assert weights.card(network.BEGUN_WITH).licence in page
+
+
 # Drift ---------------------------------------------------------------------------------------------------------------
 
 
@@ -289,6 +297,18 @@ def test_auto_leaves_planes_that_have_nothing_in_common_by_themselves() -> None:
     assert made.info["chosen"] != "neighbours"
     assert not all(one["passed"] for one in made.info["decisions"] if one["name"] in ("planes-in-mean",
                    "risk-with-neighbours"))  # fmt: skip
+
+
+def test_auto_goes_on_where_the_weights_of_neighbours_are_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(device: str) -> None:
+        raise WeightsError("damaged")
+
+    noisy = noisy_of(series("still", 5, 64, 0))
+    monkeypatch.setattr(network, "load", damaged)
+    with pytest.warns(UserWarning, match="neighbours"):
+        made = Auto().fit([noisy]).run(noisy)
+    assert made.info["chosen"] == "pretrained"
+    assert "left-out" in {one["code"] for one in made.info["warnings"]}
 
 
 def test_auto_gives_a_deviation_where_it_is_asked_for() -> None:

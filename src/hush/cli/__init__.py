@@ -94,8 +94,9 @@ def run_and_exit() -> NoReturn:
     """Run the command line as a program of its own."""
     code = main()
     if launched().count > 1:  # threads of gloo may still run, at which Python's own end would abort
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # its reader has gone, or `_run` has closed it
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -105,7 +105,7 @@ def record(
     """Return what --json says of the model that was written."""
     steps = [state.step for state in denoiser.history_]
     facts = {"output": str(written[0]), "method": denoiser.method, "trained_on": [str(job.source) for job in opened]}
-    together = {name: denoiser.learned_[name] for name in ("processes",) if name in denoiser.learned_}
+    together = {"processes": denoiser.learned_["processes"]} if "processes" in denoiser.learned_ else {}
     return facts | {"steps": steps} | together | ({} if found is None else {"cross_validation": found.as_dict()})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush import __version__, io
-from hush.cli.files import LAZY_IMAGE, Job, Options
+from hush.cli.files import LAZY_IMAGE, Job, Options, _base
 from hush.cli.jobs import WHAT, Done, no_uncertainty, spread_path, write_page
 from hush.core.device import available_memory, memory_taken
 from hush.core.errors import HushError
@@ -51,17 +51,11 @@ def wanted(job: Job, options: Options) -> bool:
     data = job.image.data
     if isinstance(data, Lazy) or _asked(options) or (options.resume and Journal(job.target).exists):
         return True
-    return _is_mapped(data) and data.nbytes > max(LAZY_IMAGE, available_memory() // 8)
+    return isinstance(_base(data), np.memmap) and data.nbytes > max(LAZY_IMAGE, available_memory() // 8)
 
 
 def _asked(options: Options) -> bool:
     return options.memory is not None or options.cluster is not None
-
-
-def _is_mapped(data: Any) -> bool:
-    while data is not None and not isinstance(data, np.memmap):
-        data = getattr(data, "base", None)
-    return data is not None
 
 
 def check(jobs: Sequence[Job], denoiser: Denoiser, options: Options) -> None:
@@ -139,16 +133,21 @@ def finish_streamed(job: Job, denoiser: Denoiser, options: Options, several: boo
     kept = _begun(journal, facts) if options.resume and journal.exists else {}
     results = _results(job.target, spread, noisy, dtype, denoiser, kept)
     plan = PiecePlan.from_dict({k: v for k, v in kept["plan"].items() if k != "pieces"}) if kept else None
-    pieces = cut(
-        denoiser,
-        noisy,
-        _room(memory),
-        sample=sample_for(noisy, memory, denoiser.ndim),
-        chunks=results[0].chunks,
-        dtype=dtype,
-        uncertain=spread is not None,
-        plan=plan,
-    )
+    try:
+        pieces = cut(
+            denoiser,
+            noisy,
+            _room(memory),
+            sample=sample_for(noisy, memory, denoiser.ndim),
+            chunks=results[0].chunks,
+            dtype=dtype,
+            uncertain=spread is not None,
+            plan=plan,
+        )
+    except BaseException:
+        for one in results if not kept else ():  # nothing is in them that could be gone on with
+            Journal(one.path).remove()
+        raise
     if kept and kept["digest"] != pieces.digest:
         raise HushError(
             f"cannot go on with {journal.folder.name}: the method is not fitted as it was (another model, or another "
@@ -222,13 +221,13 @@ def _facts(job: Job, denoiser: Denoiser, options: Options, dtype: np.dtype[Any])
 
 
 def _stamp(source: Path) -> list[int]:
-    """Size and time of a file; of a folder those of what describes it."""
-    if io.is_address(source):
-        return _zarr_remote.stamp(source)
+    """Size and time of a file; of a Zarr those of what describes it, of another folder those of its files."""
     path = io.parts(source)[0]
+    if io.is_address(path):
+        return _zarr_remote.stamp(path)
     if path.is_dir():
-        names = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
-        marks = [one for name in names for one in (path / name, *path.glob(f"*/{name}")) if one.is_file()]
+        marks = [one for name in _zarr_remote.MARKS for one in (path / name, *path.glob(f"*/{name}")) if one.is_file()]
+        marks = marks or [one for one in path.iterdir() if one.is_file()]
     else:
         marks = [path]
     stats = [one.stat() for one in marks]

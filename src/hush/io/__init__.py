@@ -12,6 +12,7 @@ A format is a module with ``SUFFIXES`` and ``read(path, axes)``. It may have
 * ``SPOOLED``: a stop while its file is written would damage it, so that what grows is kept beside it till the end;
 * ``CHOICES``: what the images are called of which its files hold several (``"series"``); `read` takes ``choice``, the
   number or name of one, as a keyword;
+* ``INSTEAD``: of a format that can be read only, the suffix of the file that keeps most of it (``.ome.tif``);
 * ``EXTRA``: which extra of hush brings the libraries that it needs, and ``NEEDS``, their modules.
 """
 
@@ -216,7 +217,8 @@ def check_output(
     path, sources = parts(path)[0], [parts(one)[0] for one in inputs]
     module = registry.get("io", kind or _format_to_write(path, like, sources))
     if not hasattr(module, "write"):
-        raise FormatError(f"{path.name}: {_suffix(path)} can be read only; write a .tif, .ome.tif or .npy file")
+        instead = _suffix_instead(module)
+        raise FormatError(f"{path.name}: {_suffix(path)} can be read only; write one of {instead}, .tif, .npy")
     try:
         if path.is_dir() and not hasattr(module, "holds"):
             raise FormatError(f"{path} is a folder; give a file name, e.g. {path / 'result.tif'}")
@@ -305,18 +307,19 @@ def is_folder(path: PathLike) -> bool:
 
 
 def beside(path: PathLike, addition: str) -> Path:
-    """Return the name of a result beside its input, in the input's format, or OME-TIFF where that can be read only.
+    """Return the name of a result beside its input, in the input's format, or what is written instead of it.
 
     Examples
     --------
-    >>> beside("scans/a.ome.tif", "_denoised").name
-    'a_denoised.ome.tif'
+    >>> beside("scans/a.ome.tif", "_denoised").name, beside("photo.heic", "_denoised").name
+    ('a_denoised.ome.tif', 'photo_denoised.avif')
     """
     file, inside = parts(path)
     suffix = _suffix(file)
     stem = file.name[: len(file.name) - len(suffix)] + ("" if inside is None else f"_{inside.replace('/', '_')}")
-    if suffix and not hasattr(registry.get("io", _formats_by_suffix()[suffix]), "write"):
-        suffix = ".ome.tif"
+    module = registry.get("io", _formats_by_suffix()[suffix]) if suffix else None
+    if module is not None and not hasattr(module, "write"):
+        suffix = _suffix_instead(module)
     else:
         suffix = file.name[len(file.name) - len(suffix) :]  # as it is spelled
     return file.with_name(f"{stem}{addition}{suffix}")
@@ -353,6 +356,11 @@ def _suffix(path: Path) -> str:
     """Return the longest known suffix, as .ome.tif is longer than .tif; empty when there is none."""
     lower = path.name.lower()
     return max((s for s in _formats_by_suffix() if lower.endswith(s)), key=len, default="")
+
+
+def _suffix_instead(module: Any) -> str:
+    """Return the suffix of results of a format that can be read only."""
+    return str(getattr(module, "INSTEAD", ".ome.tif"))
 
 
 def _format_of_suffix(path: Path) -> str:

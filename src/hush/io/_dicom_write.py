@@ -76,7 +76,9 @@ def _pad(frames: Array, padding: tuple[Array, Array], shape: tuple[int, ...], cu
     whole = np.zeros(shape, frames.dtype)
     whole[there] = padding[1]
     piece = (slice(None), *(slice(first, first + size) for first, size in zip(cut, frames.shape[1:3], strict=True)))
-    frames[there[piece]] = whole[piece][there[piece]]
+    inside = there[piece]
+    if inside.shape == frames.shape:  # else it is larger than the file, and no piece of it
+        frames[inside] = whole[piece][inside]
 
 
 def limits(stored: single.Stored) -> tuple[int, int]:

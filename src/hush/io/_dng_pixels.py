@@ -36,7 +36,7 @@ def decode(file: Patched, facts: Facts) -> Array:
     import tifffile
 
     folder, size = facts.folder, len(file.data)
-    starts, sizes = (file.numbers(folder, code) for code in _segment_tags(file, facts))
+    starts, sizes = (file.numbers(folder, code) for code in _segment_tags(facts))
     if not starts or len(starts) != len(sizes):
         raise FormatError("it is damaged: its raw picture has no pixels")
     if max(a + b for a, b in zip(starts, sizes, strict=True)) > size:
@@ -68,14 +68,14 @@ def _in_place(frame: Array, factor: int, axis: int) -> Array:
     return back
 
 
-def _segment_tags(file: Patched, facts: Facts) -> tuple[int, int]:
+def _segment_tags(facts: Facts) -> tuple[int, int]:
     return TILES if TILES[0] in facts.folder.entries else STRIPS
 
 
 def encode(file: Patched, facts: Facts, frame: Array) -> None:
     """Put other pixels in the place of the old ones; as one plain strip where their compression cannot be written."""
     folder = facts.folder
-    codes = _segment_tags(file, facts)
+    codes = _segment_tags(facts)
     for start, size in zip(*(file.numbers(folder, code) for code in codes), strict=True):
         file.clear(int(start), int(size))
     kept = _packed(file, facts, frame)

@@ -1,8 +1,9 @@
 """What photographs carry beside their pixels: EXIF, colour profile (ICC), XMP, and how they are to be turned.
 
 ``meta["embedded"]`` holds what was found, under ``exif`` (a TIFF stream), ``icc`` and ``xmp`` (bytes) and
-``orientation`` (1 to 8, EXIF's numbers). Pixels are read as they are stored, so a writer states the orientation once,
-where its format has the place for it: in EXIF (JPEG, PNG, WebP) or beside the pixels (AVIF, JPEG XL).
+``orientation`` (1 to 8, EXIF's numbers), and ``bits`` where pixels use fewer than their 16. Pixels are read as they are
+stored, so a writer states the orientation once, where its format has the place for it: in EXIF (JPEG, PNG, WebP) or
+beside the pixels (AVIF, JPEG XL).
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ def fitting(image: Image, samples: int, *, turned: bool = False, in_exif: bool =
     return embedded(exif, icc, bytes(found.get("xmp", b"")), orientation)
 
 
+def bits_of(image: Image) -> int:
+    """Return how many bits of 16 an image's file said to use; 16 where it said nothing."""
+    stated = (image.meta.get("embedded") or {}).get("bits") or (image.meta.get("tiff") or {}).get("bits")
+    return int(stated or 16)
+
+
 def description_of(exif: bytes) -> str:
     """Return the one line that EXIF says about the picture, empty where it says nothing."""
     order, fields = _fields(exif.removeprefix(EXIF_MARK))
@@ -70,7 +77,11 @@ def description_of(exif: bytes) -> str:
         if (tag, kind) == (DESCRIPTION_TAG, ASCII_KIND):
             at = struct.unpack(order + "I", value)[0]
             text = value[:count] if count <= 4 else exif.removeprefix(EXIF_MARK)[at : at + count]
-            return text.partition(b"\0")[0].decode("utf-8", "replace").strip()
+            text = text.partition(b"\0")[0]
+            try:
+                return text.decode("utf-8").strip()
+            except UnicodeDecodeError:  # EXIF says ASCII, and older programs wrote Latin-1
+                return text.decode("latin-1").strip()
     return ""
 
 

@@ -86,7 +86,7 @@ class Growing:
         with files.plain_errors(self.path):
             if self.way == "spooled":
                 image = replace(self.like, data=self.array)
-                registry.get("io", self.kind).write(self.hidden, image)
+                self._module().write(self.hidden, image)
             else:
                 self.array.flush()
             del self.array

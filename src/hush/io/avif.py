@@ -76,7 +76,7 @@ def write(path: Path, image: Image) -> None:
     data, count = frames(image, "AVIF")
     shown = data[0] if count else data
     samples = shown.shape[2] if shown.ndim == 3 else 1
-    bits = 8 if data.dtype == np.uint8 else bits_of(image)
+    bits = 8 if data.dtype == np.uint8 else _exif.bits_of(image)
     fits = data.dtype in (np.uint8, np.uint16) and bits in (8, *DEPTHS_OF_AVIF)
     if not fits or not (samples in (1, 3) or (samples in (2, 4) and image.alpha)):
         raise refuse("AVIF", "8 bits (uint8), and 10 or 12 where the input says so, grey or RGB, or with alpha", shown)
@@ -96,12 +96,6 @@ def write(path: Path, image: Image) -> None:
 
 def create(path: Path, like: Image) -> None:
     """Return None: AVIF is compressed as a whole."""
-
-
-def bits_of(image: Image) -> int:
-    """Return how many bits of 16 an image's file said to use; 16 where it said nothing."""
-    stated = (image.meta.get("embedded") or {}).get("bits") or (image.meta.get("tiff") or {}).get("bits")
-    return int(stated or 16)
 
 
 def _extended(made: bytes, image: Image, old: dict[str, Any], samples: int, size: tuple[int, ...]) -> bytes:

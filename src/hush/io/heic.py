@@ -1,4 +1,4 @@
-"""HEIC and HEIF: photographs of phones, 8 to 12 bits; read only, write an .avif, .png or .tif file.
+"""HEIC and HEIF: photographs of phones, 8 to 12 bits; read only, their results are AVIF.
 
 The one free encoder (x265) is under the GPL, so hush does not bring it. An .avif file holds the same bits, EXIF,
 profile and XMP.
@@ -20,6 +20,7 @@ SUFFIXES = (".heic", ".heif", ".heics", ".heifs", ".hif")
 MAGIC_AT = 4
 MAGIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftyphevx", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1")
 CHOICES = "picture"
+INSTEAD = ".avif"
 EXTRA = "photo"
 NEEDS = ("pi_heif",)
 
@@ -52,7 +53,6 @@ def read(path: Path, axes: str | None, *, choice: int | str | None = None) -> Im
     bits = int(info.get("bit_depth") or 8)
     if wide and bits > 8:
         meta["embedded"]["bits"] = bits
-    meta["heic"] = {"number": number}
     if count > 1 and choice is None:
         meta["warnings"].append(f"it holds {count} pictures; this is the main one, number {number}")
     for name, what in (("depth_images", "a map of distances"), ("aux", "further images of its own (auxiliary)")):

@@ -46,7 +46,6 @@ def read(path: Path, axes: str | None) -> Image:
     # the class itself, not Image.open: no limit on the size of honest pictures
     with JpegImagePlugin.JpegImageFile(path) as picture:
         data = np.array(picture)
-        exif = str(picture.getexif().get(_exif.DESCRIPTION_TAG) or "").strip("\0 ")
         coded = {
             "progressive": bool(picture.info.get("progressive")),
             "subsampling": max(NOT_SUBSAMPLED, JpegImagePlugin.get_sampling(picture)),
@@ -61,14 +60,15 @@ def read(path: Path, axes: str | None) -> Image:
     notes = [note for s in kept if s[0] == COMMENT and (note := from_note(_text(s)))]
     kept = [s for s in kept if not (s[0] == COMMENT and from_note(_text(s)))]
     comment = "\n".join(_text(s) for s in kept if s[0] == COMMENT)
-    meta: dict[str, Any] = {"warnings": remarks, "description": comment or exif}
+    found = _embedded(kept)
+    description = comment or _exif.description_of(found.get("exif", b""))
+    meta: dict[str, Any] = {"warnings": remarks, "description": description, "embedded": found}
     meta["jpeg"] = {
         "segments": kept,
         "adobe": any(marker == APP14 for marker, _ in segments),
-        "description": comment or exif,
+        "description": description,
         **coded,
     }
-    meta["embedded"] = _embedded(kept)
     if notes:
         meta["hush"] = notes[-1]
     if data.ndim == 3 and data.shape[2] == 4 and "S" in chosen:

@@ -58,6 +58,8 @@ def read(path: Path, axes: str | None) -> Image:
     exif = exif[4 + int.from_bytes(exif[:4], "big") :]
     meta: dict[str, Any] = {"warnings": remarks, "description": _exif.description_of(exif)}
     meta["embedded"] = _exif.embedded(exif, b"", xmp, header.orientation)
+    if data.dtype == np.uint16 and header.bits < 16:
+        meta["embedded"]["bits"] = header.bits
     meta["jxl"] = _File(header, [box for box in boxes if box[0] not in (*NOT_KEPT_OF_JXL, NOTE_OF_JXL)])
     if note := from_note(_boxes.first(boxes, NOTE_OF_JXL).decode("utf-8", "replace")):
         meta["hush"] = note
@@ -78,9 +80,9 @@ def write(path: Path, image: Image) -> None:
         raise refuse("JPEG XL", "uint8, uint16, float16 and float32, grey or RGB, with or without alpha", shown)
     old: _File | None = image.meta.get("jxl")
     how: dict[str, Any] = {}
-    if old and data.dtype == np.uint16 and 8 < old.header.bits < 16:
-        how["bitspersample"] = old.header.bits
-        data = np.minimum(data, 2**old.header.bits - 1)  # what a denoiser may add to the brightest
+    if data.dtype == np.uint16 and 8 < (bits := _exif.bits_of(image)) < 16:
+        how["bitspersample"] = bits
+        data = np.minimum(data, 2**bits - 1)  # what a denoiser may add to the brightest
     native = np.ascontiguousarray(data, data.dtype.newbyteorder("="))
     if count and shown.ndim == 2:
         native = native[..., None]

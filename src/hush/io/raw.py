@@ -1,4 +1,4 @@
-"""Raw photographs of camera makers (CR2, NEF, ARW, RAF ...), read through LibRaw; their results are DNG or TIFF."""
+"""Raw photographs of camera makers (CR2, NEF, ARW, RAF ...), read through LibRaw; their results are DNG."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ SUFFIXES = (
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef",
     ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
+INSTEAD = ".dng"
 EXTRA, NEEDS = "photo", ("rawpy",)
 
 MAKER_NOTE, MAKE, MODEL = 37500, 271, 272

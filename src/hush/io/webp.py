@@ -17,7 +17,8 @@ from hush.io import _exif, _riff, _zarr_pieces
 from hush.io._common import frames, from_note, refuse, settle_axes, to_note
 
 SUFFIXES = (".webp",)
-MAGIC = (b"RIFF",)
+MAGIC_AT = 8
+MAGIC = (b"WEBP",)
 
 LONGEST_SIDE_OF_WEBP = 2**14 - 1
 NOTE_OF_WEBP = b"hush"  # the format lets everybody add chunks

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from hush.core.errors import HushError
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image
 from hush.estimation.report import NoiseReport
@@ -46,7 +45,12 @@ def tried(
     Denoiser or None
     list of Decision
     Finding or None
-        Why, with the share of the squared error that is gone.
+        Why, with how many planes the mean is worth.
+
+    Raises
+    ------
+    HushError
+        Where weights are damaged.
     """
     axis = _stacks.axis_of(image, None)
     window = None if axis is None else _middle(image, axis)
@@ -55,10 +59,7 @@ def tried(
     decisions = [Decision.at_least("planes-in-mean", _worth(window, axis, report), WORTH)]
     if not decisions[0].passed:
         return None, decisions, None
-    try:
-        near = build()
-    except HushError:  # its weights are damaged
-        return None, decisions, None
+    near = build()
     (risk_near, stein), (risk_alone, of_other) = (_judged(one, window, axis, report, seed) for one in (near, alone))
     if stein is not None and of_other is not None:
         gain, error = _mean_and_error(stein.errors - of_other.errors)

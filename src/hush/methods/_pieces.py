@@ -17,6 +17,7 @@ from hush.core import tiling
 from hush.core.device import peak_memory_mb
 from hush.core.errors import HushError, HushWarning
 from hush.core.image import Array, Image
+from hush.core.lazy import chunk_shape
 from hush.core.pieces import Box, Need, PiecePlan, plan_pieces, within
 from hush.core.sample import sample_of
 from hush.quality.estimate import middle
@@ -371,9 +372,10 @@ def run_in_pieces(
     strength : Strength, optional
     """
     begun = time.perf_counter()
-    chunks = getattr(out, "shards", None) or getattr(out, "chunks", None)
     dtype = np.dtype(out.dtype)
-    pieces = cut(denoiser, image, memory, chunks=chunks, dtype=dtype, strength=strength, uncertain=std is not None)
+    pieces = cut(
+        denoiser, image, memory, chunks=chunk_shape(out), dtype=dtype, strength=strength, uncertain=std is not None
+    )
     sayings = Sayings(len(pieces.plan))
     with quiet():
         for count, made in enumerate(pieces.results(range(len(pieces.plan))), 1):

@@ -18,6 +18,7 @@ from hush.core.missing import fill
 from hush.methods._base import Denoiser, Images, Report, Result, Strength, as_images, spread_of, warn
 
 LEAST_VOLUMES = 4  # of fewer there is no telling what they have in common
+SWAPPED = str.maketrans("TC", "CT")
 
 Tick = Callable[[int, int], None]  # parts done, of so many
 
@@ -52,8 +53,8 @@ class Series(Denoiser):
     volumes_ : int
         How many volumes `fit` has seen.
     noise_maps_ : list of array
-        Standard deviation of the noise, shape ([Z,] Y, X), of each series of the image that was last denoised; empty
-        for a method that does not know it.
+        Standard deviation of the noise, shape ([Z,] Y, X), of each series of the image that was last denoised, without
+        those that are constant; empty for a method that does not know it.
     """
 
     volumes_: int = field(init=False, repr=False)
@@ -116,6 +117,8 @@ class Series(Denoiser):
         std = std if self.uncertain else None
         ndim = 3 if "Z" in noisy.axes else 2
         planes = list(series.planes(ndim, joint_channels=True))
+        if series is not noisy:  # people are told of the image's own axes
+            planes = [replace(plane, label=plane.label.translate(SWAPPED)) for plane in planes]
         self.noise_maps_ = []
         for number, plane in enumerate(planes):
 
@@ -158,7 +161,7 @@ class Series(Denoiser):
                 f"the axes {image.axes!r} have {number} along {along}. Name the axes (--axes TZYX), or take another "
                 "method, e.g. auto"
             )
-        return image if along == "C" else replace(image, axes=image.axes.translate(str.maketrans("TC", "CT")))
+        return image if along == "C" else replace(image, axes=image.axes.translate(SWAPPED))
 
     def _one(
         self,

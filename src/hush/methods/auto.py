@@ -183,7 +183,7 @@ class Auto(PreparedInput):
         said = f"the network for photographs is sure of {noise:.2g} of 255 of it"
         if self._decide(camera):
             self.verdict_ = "Noise of a camera, smoothed and compressed."
-            self.reason_ = Finding("camera-photograph", f"blind weights for such photographs: {said}", noise)
+            self.reason_ = Finding("camera-photograph", f"the weights for such photographs: {said}", noise)
             settings = {"weights": weights.BLIND_WEIGHTS} | self._augmented(images[0])
             self.chosen_ = self.usual_ = self._build("pretrained", settings).use(self.report_).fit(images)
         elif self.report_.recommendation["method"] is not None:
@@ -347,7 +347,11 @@ class Auto(PreparedInput):
         def build() -> Denoiser:
             return self._build("neighbours", own).use(self.report_).fit(images)
 
-        near, decisions, reason = tried(alone, build, images[0], self.report_, self.seed)
+        try:
+            near, decisions, reason = tried(alone, build, images[0], self.report_, self.seed)
+        except HushError as error:  # its weights are damaged
+            self.notes_.append(Finding("left-out", f"neighbours was left out: {error}."))
+            return alone
         self.decisions_ += decisions
         if near is None or reason is None:
             return alone

@@ -213,7 +213,7 @@ class Sums:
         x = picked.reshape(-1, volumes, int(np.prod(self.sides))).astype(np.float64)
         middle = x.mean(2, keepdims=True)
         x -= middle
-        free = x.shape[2] - 1  # what the mean of each volume leaves
+        free = max(1, x.shape[2] - 1)  # what the mean of each volume leaves; of one voxel nothing, which is no noise
         tall = volumes > free
         smaller, larger = sorted((volumes, free))
         values, vectors = np.linalg.eigh((x.mT @ x if tall else x @ x.mT) / larger)

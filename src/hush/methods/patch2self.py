@@ -66,8 +66,11 @@ class Patch2Self(Series):
         flat = volumes.reshape(len(volumes), -1)
         mean = flat.mean(1, dtype=np.float64)[:, None]
         parts = [slice(first, first + AT_ONCE) for first in range(0, flat.shape[1], AT_ONCE)]
-        covariance = sum((flat[:, part] - mean) @ (flat[:, part] - mean).T for part in parts)
-        least = SINGULAR * float(np.trace(covariance))
+        covariance = np.zeros((len(flat), len(flat)))
+        for part in parts:
+            away = flat[:, part] - mean
+            covariance += away @ away.T
+        least = SINGULAR * float(np.trace(covariance)) or 1.0  # of volumes that are all constant nothing is predicted
         precision = np.linalg.inv(covariance + least * np.eye(len(flat)))
         others = precision / np.diag(precision)[:, None]
         clean = np.empty(flat.shape, np.result_type(flat.dtype, np.float32))

@@ -150,7 +150,7 @@ class Pretrained(Filter):
 
     @property
     def blind(self) -> bool:
-        """Whether its weights are told nothing of the noise."""
+        """Whether its weights are told nothing of what an analysis finds of the noise."""
         return self.weights is not None and weights.card(self.weights).blind
 
     @property

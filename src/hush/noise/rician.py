@@ -131,10 +131,7 @@ class Rician(NoiseModel):
         mean : array of float
             For example a denoised image; below the mean of pure noise the result is 0.
         """
-        clean = self.sigma * RATIOS
-        values = self.moments(clean)[0]
-        far = np.asarray(mean) - self.sigma**2 / (2 * np.maximum(mean, self.sigma))
-        return np.where(mean > values[-1], far, np.interp(mean, values, clean))
+        return _signal(np.asarray(mean, np.float64), self.sigma)
 
 
 RATIOS = np.concatenate([np.linspace(0, 8, 2049), np.linspace(8, 100, 512)[1:]])  # signal over sigma, of tables
@@ -174,10 +171,15 @@ def fixed_point(mean: Array, variance: Array) -> tuple[Array, Array]:
         too_much = sigma**2 * np.interp(ratio, means, variances).mean(0) > variance
         least, most = np.where(too_much, least, sigma), np.where(too_much, sigma, most)
     sigma = (least + most) / 2
-    safe = np.maximum(sigma, tiny(np.asarray(mean)))
+    return _signal(mean, sigma), sigma
+
+
+def _signal(mean: Array, sigma: Array) -> Array:
+    """The signal of which magnitudes have this mean; 0 where that is below the mean of pure noise."""
+    means, safe = Rician(1.0).moments(RATIOS)[0], np.maximum(sigma, tiny(mean))
     ratio = mean / safe
-    far = mean - sigma**2 / (2 * np.maximum(mean, safe))
-    return np.where(ratio > means[-1], far, safe * np.interp(ratio, means, RATIOS)), sigma
+    far = mean - sigma**2 / (2 * np.maximum(mean, safe))  # beyond the table
+    return np.where(ratio > means[-1], far, safe * np.interp(ratio, means, RATIOS))
 
 
 def _rule(end: float) -> tuple[Array, Array]:

@@ -102,7 +102,7 @@ class Card:
         Levels of the Gaussian noise, of a range of 255; None for blind weights.
     camera : CameraNoise or None
     blind : bool
-        Whether the network is given nothing about the noise.
+        Whether the network is given nothing of what an analysis finds of the noise.
     finds_level : bool
         Whether it is told one level of the noise all the same, which its gauge finds (`hush.nets._gauge`).
     begin : str
@@ -110,7 +110,8 @@ class Card:
     data, scores : sequence of dict
         ``name, images, share, licence``; ``name, noise, psnr``.
     training : dict
-        ``command, device, hours, steps, cycles, gigapixels, seed, parameters``.
+        ``command, device, hours, steps, cycles, gigapixels, seed, parameters``; ``note``, where the
+        command makes others.
     parameters, bytes : int
     sha256 : str
         Of the file, where there is one.
@@ -168,7 +169,8 @@ class Card:
                  f"- Trained for {_steps(training['cycles'])} pixels ({training['gigapixels']:.2f} Gpixel) in "
                  f"{training['hours']:.1f} h on {training['device']}, seed {training['seed']}.",
                  *([f"- Begun with the weights `{self.begin}`."] if self.begin else []),
-                 f"- Command: `{training['command']}`", "", "## Trained on", "",
+                 f"- Command: `{training['command']}`",
+                 *([f"- {training['note']}."] if "note" in training else []), "", "## Trained on", "",
                  "| images | number | share | licence |", "| --- | --- | --- | --- |"]  # fmt: skip
         lines += [f"| {d['name']} | {d['images']} | {_share(d['share'])} | {d['licence']} |" for d in self.data]
         lines += ["", "## Scores", "", f"{self._scored()}, peak 255.", "",

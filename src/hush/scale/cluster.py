@@ -281,8 +281,8 @@ def _result(task: Any, where: str) -> Done:
         done: Done = task.result()
     except KilledWorker as error:
         raise HushError(
-            f"several workers of {where} died at one piece, which may be for lack of memory: give workers more of it, "
-            "or --memory less; --resume goes on"
+            f"several workers of {where} died at one piece, which may be for lack of memory: give workers more of it "
+            "and go on with --resume, or start again with less --memory and --overwrite"
         ) from error
     except HushError as error:
         raise HushError(f"a worker of {where} cannot go on: {error}") from error

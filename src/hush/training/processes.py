@@ -20,10 +20,6 @@ SPOKEN = "spoken"  # key of the store that all processes share: how many have wa
 Value = TypeVar("Value")
 
 
-class LostProcessError(HushError):
-    """Another process of this training has ended before its time."""
-
-
 class Processes:
     """The processes that train one network together; by itself the only one, for which nothing here costs anything.
 
@@ -173,7 +169,7 @@ class Processes:
             exchange()
         except RuntimeError as error:  # most often its connection was closed
             why = str(error).splitlines()[0].rpartition("] ")[2].partition(". ")[0]  # without places in libraries
-            raise LostProcessError(
+            raise HushError(
                 f"one of the {self.count} processes has ended or is out of reach ({why}), perhaps for want of memory: "
                 "all end, and --resume continues the training"
             ) from error

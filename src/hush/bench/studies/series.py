@@ -52,9 +52,7 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
     made: Row = {"psnr": psnr(clean, item.clean, item.peak), "psnr_worst_plane": worst}
     changing = _changing(item.clean, CHANGING * item.peak / 255)
     if axes == "TYX" and changing.any():
-        made["psnr_changing"] = float(
-            10 * np.log10(item.peak**2 / np.mean(np.square(clean - item.clean)[changing], dtype=np.float64))
-        )
+        made["psnr_changing"] = psnr(clean[changing], item.clean[changing], item.peak)
     if "calcium" in item.image:
         kept = flashes_kept(item.clean, clean, FLASHING * item.peak / 255, _known(item))
         made |= {"flash_median": float(np.median(kept)), "flash_worst": min(kept), "flashes": len(kept)} if kept else {}

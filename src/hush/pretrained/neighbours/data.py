@@ -76,7 +76,7 @@ class Stacks:
     @classmethod
     def of(cls, folder: Path, side: int) -> Stacks:
         """Read the data sets."""
-        volumes = [one for data in VOLUMES for one in [pieces_of(data, folder)]]
+        volumes = [pieces_of(data, folder) for data in VOLUMES]
         each = [(piece, data["share"] / len(found)) for data, found in zip(VOLUMES, volumes, strict=True)
                 for piece in found]  # fmt: skip
         pictures = [views_of(dict(data), folder, 1) for data in PICTURES]
@@ -259,7 +259,7 @@ def noisy_stacks(clean: Tensor, sigma: tuple[float, float], rng: torch.Generator
     Tensor, shape (B, 1, 1, 1)
         The noise's level.
     Tensor, shape (B, 4, 1, 1)
-        Which neighbours there are, as `hush.pretrained.neighbours.network.order` has them.
+        Which neighbours there are, in the order of `hush.pretrained.neighbours.network.NEIGHBOUR_OFFSETS`.
     """
     count = len(clean)
     low, high = sigma

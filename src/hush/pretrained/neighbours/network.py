@@ -88,6 +88,7 @@ def card(name: str, note: Mapping[str, Any]) -> str:
              f"- Trained for {', then '.join(f'{steps:,}' for steps, *_ in note['cycles'])} steps of {note['batch']} x "
              f"{note['patch']}² pixels in "
              f"{note['seconds'] / 3600:.1f} h on {note['device']}, seed {note['seed']}.",
+             f"- Licence: {weights.card(BEGUN_WITH).licence}.",
              f"- Command: `{note['command']}`", "", "## Trained on", "", "| images | share | licence |",
              "| --- | --- | --- |"]  # fmt: skip
     lines += [f"| {one['name']} | {one['share']:.0%} | {one['licence']} |" for one in note["data"]]

@@ -132,7 +132,7 @@ def development(folder: Path) -> dict[str, Array]:
     brain = brain[60:84, 30:150, 20:116] * np.float32(PEAK / brain.max())
     stacks = {"head, isotropic": head, "brain GA25, isotropic": brain}
     return {name: np.asarray(one, np.float32) for name, one in stacks.items()} | {
-        kind: np.concatenate([series(kind, 7, 96, seed) for seed in (0,)]) for kind in SCORED_SERIES
+        kind: series(kind, 7, 96, seed=0) for kind in SCORED_SERIES
     }
 
 
