@@ -53,8 +53,8 @@ def seconds(workers: int, folder: Path, source: Path, method: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", default="bm3d")
-    parser.add_argument("--planes", type=int, default=24)
-    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--planes", type=int, default=64)
+    parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)
     said = parser.parse_args()
     rng = np.random.default_rng(0)

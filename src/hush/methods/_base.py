@@ -368,7 +368,8 @@ KINDS: dict[Any, tuple[tuple[type, ...], str]] = {  # what is taken for a declar
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    either = typing.get_origin(hint) in (types.UnionType, typing.Union)  # `Literal[...] | None` is the second
+    return typing.get_args(hint) if either else (hint,)
 
 
 def _suits(value: Any, hint: Any) -> bool:

@@ -11,7 +11,7 @@ from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.estimation.correlation import lags_of
 from hush.pretrained.card import Card
-from hush.pretrained.conditioning import HIGH_PERCENTILE, LOW, VALUES_SAMPLE, Conditioning
+from hush.pretrained.conditioning import PEAK, VALUES_SAMPLE, Conditioning, ends
 from hush.vst.stabilizer import Stabilizer
 
 BAYER = "BGGR"  # colours of a mosaic that is shown so, sorted
@@ -54,11 +54,12 @@ class MosaicConditioning(Conditioning):
         seen = np.concatenate([np.reshape(fill(view)[0], (len(ways), 1, -1)) for view in views], 2)
         seen = seen[..., :: max(1, seen.shape[2] // VALUES_SAMPLE)]
         values = plain.mixed(np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)]))[:, 0]
-        low, high = np.percentile(values, [LOW, HIGH_PERCENTILE], axis=1)
+        low, high = np.transpose([ends(one, PEAK) for one in values])
         middle, extent = (
             np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, np.maximum(high - low, 1e-12))
         )
-        return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of([way.noise for way in ways])))
+        lags = plain.weighed(lags_of([way.noise for way in ways]))
+        return replace(plain, middle=middle, extent=extent, lags=lags).widened(views, False)
 
     @property
     def joint(self) -> bool:

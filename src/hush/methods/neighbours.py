@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor, nn
 
 from hush.core.device import body_precision, device_of, memory_format
 from hush.core.errors import HushError
 from hush.core.image import Array, Image, cast
-from hush.core.missing import fill
 from hush.core.pieces import Need
 from hush.estimation.correlation import lags_of, like
 from hush.methods import _drift, _stacks
@@ -25,12 +23,10 @@ from hush.methods._filter import Filter
 from hush.methods.pretrained import Pretrained
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
-from hush.pretrained.conditioning import PLANES_LOOKED_AT, Conditioning
+from hush.pretrained.conditioning import Conditioning
 from hush.pretrained.neighbours import gathering, network
 from hush.vst.stabilizer import Stabilizer
 
-SPOT_BLUR = 1.0  # pixels over which a spot is averaged before it is taken for one
-WIDEST_RANGE = 50.0  # times the noise's level that the range of what is shown is widened to
 LEAST_NOISE_SHARE = 0.05  # of its level that noise is taken to have where photons are few
 PROBE_SIDE = 256  # of the noise on which is measured what blurs leave of it
 REVERSED = (0, 1, 2, 3, 5, 4, 7, 6)  # the planes of `network.tell`, those before and those after exchanged
@@ -205,12 +201,10 @@ class Neighbours(Pretrained):
         """Look at some planes of a channel: how they are to be shown."""
         if not self._stacked:
             return super().prepare(views, ways)
-        as_float = [np.asarray(view, np.float32) if view.dtype.kind == "b" else view for view in views]
-        planes = [view[:, at] for view in as_float for at in range(view.shape[1])]
-        some = np.unique(np.linspace(0, len(planes) - 1, PLANES_LOOKED_AT).astype(int))
+        planes = [view[:, at] for view in views for at in range(view.shape[1])]
         card = self._loaded[1] if self._for_camera else weights.card(network.BEGUN_WITH)
-        plain = Conditioning.of([planes[k] for k in some], ways, card, self.samples_ > 1 and not self.joint_channels)
-        return _Told(_widened(plain, planes), _shared(ways, self.seed))
+        plain = Conditioning.of(planes, ways, card, self.samples_ > 1 and not self.joint_channels)
+        return _Told(plain, _shared(ways, self.seed))
 
     @property
     def _for_camera(self) -> bool:
@@ -228,8 +222,10 @@ class Neighbours(Pretrained):
         plain, made = prepared.plain, np.empty(values.shape, np.float32)
         level = plain.level(sigma) * value
         extent = plain.range(level)
-        shown = [torch.from_numpy(np.asarray((plain.mixed(one) - plain.middle) / extent, np.float32))
-                 for one in np.moveaxis(values, 1, 0)]  # fmt: skip
+        planes = np.moveaxis(values, 1, 0)
+        kept = [plain.beyond(plane, level) for plane in planes]
+        shown = [torch.from_numpy(np.asarray((plain.mixed(plane) - over - plain.middle) / extent, np.float32))
+                 for plane, over in zip(planes, kept, strict=True)]  # fmt: skip
         told = torch.from_numpy(np.asarray(level / extent, np.float32))[:, None]
         for at in range(len(shown)):
             own, (others, there) = shown[at][:, None], self._beside(shown, at)
@@ -237,7 +233,7 @@ class Neighbours(Pretrained):
                 y = self._by_mean(own, others, told, there, prepared, values[:, at], level)
             else:
                 y = self._by_planes(own, others, told, there)
-            made[:, at] = plain.unmixed(self._back(y, values[:, at].shape) * extent + plain.middle)
+            made[:, at] = plain.unmixed(self._back(y, values[:, at].shape) * extent + plain.middle + kept[at])
         return made
 
     def _beside(self, shown: Sequence[Tensor], at: int) -> tuple[Tensor, Tensor]:
@@ -300,25 +296,3 @@ def _shared(ways: Sequence[Stabilizer], seed: int) -> list[float]:
     noise = like((len(ways), PROBE_SIDE, PROBE_SIDE), lags_of([way.noise for way in ways]), seed)
     planes = torch.from_numpy(noise.astype(np.float32))[None]
     return [float(gathering.blurred(planes, blur).square().mean()) / gathering.power(blur) for blur in gathering.BLURS]
-
-
-def _widened(plain: Conditioning, planes: Sequence[Array]) -> Conditioning:
-    """A conditioning whose range holds small bright spots too, of which percentiles know nothing.
-
-    A network makes values beyond its range weaker. A range that is many times the noise would hide that from it.
-    """
-    low, high = np.inf, -np.inf
-    for plane in planes:
-        values = np.asarray(fill(plane)[0], np.float32)
-        seen = plain.mixed(np.stack([way.forward(one) for way, one in zip(plain.ways, values, strict=True)]))
-        blurred = ndimage.gaussian_filter(seen, (0, SPOT_BLUR, SPOT_BLUR))
-        low, high = np.minimum(low, blurred.min((1, 2))), np.maximum(high, blurred.max((1, 2)))
-    bottom, top = (plain.middle + half * plain.extent for half in (-0.5, 0.5))
-    under, over = (
-        np.maximum(one, 0) for one in (bottom - np.reshape(low, (-1, 1, 1)), np.reshape(high, (-1, 1, 1)) - top)
-    )
-    most = WIDEST_RANGE * plain.level(np.array([max(way.sigma, 1e-12) for way in plain.ways]))
-    share = np.clip((most - plain.extent) / np.maximum(under + over, 1e-12), 0, 1)
-    bottom, top = bottom - share * under, top + share * over
-    extent = np.full_like(top, (top - bottom).max()) if plain.opponents else top - bottom
-    return replace(plain, middle=((bottom + top) / 2).astype(np.float32), extent=extent.astype(np.float32))

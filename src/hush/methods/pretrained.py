@@ -311,7 +311,8 @@ class Pretrained(Filter):
         x = self._tensor(prepared.planes(values, level))
         with torch.inference_mode():
             y = mean_over_symmetries(self._apply, x, self.knows_missing, self.turns if tta else 1)
-        return prepared.unmixed(self._back(y, values.shape) * prepared.range(level) + prepared.middle)
+        kept = prepared.beyond(values, level)
+        return prepared.unmixed(self._back(y, values.shape) * prepared.range(level) + prepared.middle + kept)
 
     def deviation(self, values: Array, sigma: Array, value: float, prepared: Conditioning) -> Array:
         """Return the posterior's standard deviation.
@@ -329,6 +330,8 @@ class Pretrained(Filter):
             along = torch.from_numpy(wave).to(y).expand_as(y)
             (slope,) = torch.autograd.grad(y, x, along, retain_graph=True)
             share += self._back(along * slope[:, : y.shape[1]], values.shape) / (len(every) / 2)
+        kept = prepared.beyond(values, level)
+        share = np.where(kept == 0, share, np.float32(1))  # as noisy as they were
         share = ndimage.gaussian_filter(share, (0, DEVIATION_BLUR, DEVIATION_BLUR)).clip(LEAST_VARIANCE_SHARE)
         real = 1 - prepared.weighed(dark(filled(values)[0], prepared.ways))  # where photons are few: less noise
         result: Array = np.sqrt(prepared.unmixed_variance(share * (level * real) ** 2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from scipy import ndimage
@@ -24,6 +24,9 @@ PEAK = 255.0  # levels of the weights are said of it
 LOW, HIGH_PERCENTILE = 0.5, 99.5  # percentiles that are taken for black and white
 PLANES_LOOKED_AT = 8  # planes in which they are looked for
 VALUES_SAMPLE = 1 << 18  # pixels of them
+SPOT_BLUR = 1.0  # pixels over which a spot is averaged before the range is widened for it
+WIDEST_RANGE = 25.0  # times the noise's level that the range is widened to
+SURELY_BEYOND = 3.0  # times that level beyond the range where values are no noise
 WAVES = 3  # frequencies along Y, along X and over colours at which a network's derivative is read
 TURN = 0.42  # radians a pixel by which they lie off zero
 
@@ -68,6 +71,33 @@ def waves(channels: int, high: int, wide: int) -> Iterator[Array]:
         yield from (np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32))
 
 
+def _measured(view: Array) -> Array:
+    """A view in float32, its missing values filled."""
+    return np.asarray(fill(view)[0], np.float32)
+
+
+def _noisy(way: Stabilizer) -> bool:
+    """Whether there is noise besides impulses."""
+    return way.sigma > 0 and way.noise.kind != "none"
+
+
+def ends(values: Array, most: float) -> tuple[float, float]:
+    """Black and white of values: where they lie further apart than `most`, of the range of that width with most values.
+
+    Examples
+    --------
+    >>> ends(np.array([0.0, 1.0, 2.0, 3.0, 900.0]), 10.0)
+    (0.0, 10.0)
+    """
+    low, high = (float(end) for end in np.percentile(values, [LOW, HIGH_PERCENTILE]))
+    if high - low <= most:
+        return low, high
+    ordered = np.sort(values)
+    within = np.searchsorted(ordered, ordered + most, "right") - np.arange(len(ordered))
+    begin = float(ordered[int(within.argmax())])
+    return begin, begin + most
+
+
 def _unit(seen: Array, values: Array) -> Array:
     """What in stabilised (C, 1, N) is as much as 1 is in the image, (C, 1, 1)."""
     before, after = (np.ptp(np.percentile(each, [LOW, HIGH_PERCENTILE], axis=(1, 2)), 0) for each in (seen, values))
@@ -107,7 +137,8 @@ class Conditioning:
     def of(cls, views: Sequence[Array], ways: Sequence[Stabilizer], card: Card, colours: bool) -> Conditioning:
         """Look at some planes (C, Y, X) of a channel, whose C are colours or not."""
         plain = cls(card, ways, colours and len(ways) == 3 and card.channels == 1)
-        some = [fill(views[k])[0] for k in np.unique(np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int))]
+        looked_at = np.unique(np.linspace(0, len(views) - 1, PLANES_LOOKED_AT).astype(int))
+        some = [_measured(views[k]) for k in looked_at]
         seen = np.concatenate([np.reshape(view, (len(ways), 1, -1)) for view in some], 2)
         seen = seen[..., :: max(1, seen.shape[2] // VALUES_SAMPLE)]
         values = np.stack([way.forward(each) for way, each in zip(ways, seen, strict=True)])
@@ -115,12 +146,36 @@ class Conditioning:
         if plain.opponents and not alike:
             plain = replace(plain, unit=_unit(seen, values))
         values = plain.mixed(values)[:, 0]
-        low, high = np.percentile(values, [LOW, HIGH_PERCENTILE], axis=1)
+        most = PEAK * plain.level(np.array([way.sigma if _noisy(way) else np.inf for way in ways])).ravel()
+        low, high = np.transpose([ends(one, float(width)) for one, width in zip(values, most, strict=True)])
         extent = np.maximum(high - low, 1e-12)
         if plain.opponents or (plain.joint and alike):
             extent = np.full_like(extent, extent.max())
         middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
-        return replace(plain, middle=middle, extent=extent, lags=plain.weighed(lags_of([way.noise for way in ways])))
+        lags = plain.weighed(lags_of([way.noise for way in ways]))
+        return replace(plain, middle=middle, extent=extent, lags=lags).widened(views, plain.opponents or alike)
+
+    def widened(self, views: Sequence[Array], together: bool) -> Self:
+        """Widen the range to hold small bright spots too, of which percentiles know nothing: `together` one for all.
+
+        A network makes values beyond its range weaker. A range that is many times the noise would hide that from it.
+        """
+        low, high = np.full_like(self.middle, np.inf), np.full_like(self.middle, -np.inf)
+        for view in views:
+            pairs = zip(self.ways, _measured(view), strict=True)
+            seen = self.mixed(np.stack([way.forward(way.repair(plane)) for way, plane in pairs]))
+            blurred = ndimage.gaussian_filter(seen, (0, SPOT_BLUR, SPOT_BLUR))
+            low = np.minimum(low, blurred.min((1, 2), keepdims=True))
+            high = np.maximum(high, blurred.max((1, 2), keepdims=True))
+        bottom, top = self.middle - self.extent / 2, self.middle + self.extent / 2
+        under, over = np.maximum(bottom - low, 0), np.maximum(high - top, 0)
+        most = WIDEST_RANGE * self.level(np.array([max(way.sigma, 1e-12) for way in self.ways]))
+        share = np.clip((most - self.extent) / np.maximum(under + over, 1e-12), 0, 1)
+        bottom, top = bottom - share * under, top + share * over
+        extent = top - bottom
+        if together and (self.opponents or self.joint):
+            extent = np.full_like(extent, extent.max())
+        return replace(self, middle=((bottom + top) / 2).astype(np.float32), extent=extent.astype(np.float32))
 
     @classmethod
     def untold(cls, ways: Sequence[Stabilizer], card: Card) -> Conditioning:
@@ -165,11 +220,28 @@ class Conditioning:
             return self.extent
         return np.maximum(self.extent, level * PEAK / self.card.sigma[1])
 
+    def beyond(self, values: Array, level: Array) -> Array:
+        """What of (C, Y, X), as shown, is so far beyond the range that it is no noise: no network sees it, it is kept.
+
+        ::
+
+            r(z) = z - clip(z, m - e/2 - 5σ, m + e/2 + 5σ)
+
+        m is the `middle`, e the `extent`, σ the level of the noise. A network sees z - r(z), and gets r(z) back after.
+        It is zero where impulses are all the noise there is.
+        """
+        values, _ = filled(values)
+        if not all(map(_noisy, self.ways)):
+            return np.zeros_like(values)
+        half, off = self.extent / 2 + SURELY_BEYOND * level, self.mixed(values) - self.middle
+        over: Array = off - np.clip(off, -half, half)
+        return over
+
     def planes(self, values: Array, level: Array) -> Array:
         """What the network sees of (C, Y, X) with noise of a level (C, 1, 1): (B, its planes, Y, X)."""
-        values, missing = filled(values)
+        kept, (values, missing) = self.beyond(values, level), filled(values)
         extent = self.range(level)
-        each = {"values": (self.mixed(values) - self.middle) / extent}
+        each = {"values": (self.mixed(values) - kept - self.middle) / extent}
         if "level" in self.card.inputs.names:
             each["level"] = np.broadcast_to(level / extent, values.shape)
         if self.card.inputs.camera:
