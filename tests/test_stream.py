@@ -24,7 +24,7 @@ from hush.core.image import Image
 from hush.core.lazy import Lazy
 from hush.core.pieces import Need, PiecePlan, plan_pieces, volume
 from hush.core.sample import sample_of
-from hush.io._unfinished import Journal, folder_of
+from hush.io._unfinished import Growing, Journal, folder_of
 from hush.methods._base import Denoiser
 from hush.methods._model_file import save_model
 from hush.methods._pieces import cut, run_in_pieces
@@ -389,6 +389,38 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], P
         with pytest.raises(Stopped):
             main([*command, "--memory", ENOUGH])
     return command, out
+
+
+@pytest.mark.parametrize(("act", "nth"), [("finish", 1), ("finish", 2), ("remove", 1), ("remove", 2)])
+@pytest.mark.parametrize("suffix", [".npy", ".tif"])
+def test_a_stop_between_the_names_of_two_results_loses_neither(
+    act: str, nth: int, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = written(tmp_path / f"noisy{suffix}", Image(stack((2, 64, 64)), "ZYX"))
+    out, spread, page = (tmp_path / name for name in (f"clean{suffix}", f"std{suffix}", "page.html"))
+    say = ["denoise", str(source), "--axes", "ZYX", "--noise", "gaussian:sigma=30", "--method", "pretrained", "-q"]
+    command = [*say, "-o", str(out), "--uncertainty", str(spread), "--report", str(page), "--memory", ENOUGH]
+    assert main(command) == 0
+    expected = [contents(out), contents(spread)]
+    for path in (out, spread, page):
+        path.unlink()
+    where = Growing if act == "finish" else Journal
+    done, calls = getattr(where, act), []
+
+    def stopping(self: Any) -> None:
+        calls.append(self.path)
+        if len(calls) == nth:
+            raise Stopped
+        done(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, act, stopping)
+        with pytest.raises(Stopped):
+            main(command)
+    assert main([*command, "--resume"]) == 0
+    assert [contents(out), contents(spread)] == expected
+    assert not folder_of(out).exists()
+    assert not folder_of(spread).exists()
 
 
 @pytest.mark.parametrize("change", ["settings", "input", "version", "float"])

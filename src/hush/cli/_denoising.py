@@ -57,7 +57,7 @@ def denoise(inputs: Sequence[str], output: str | None, each: bool, targets: str 
 
     console, options = console_of(said), options_of(said)
     denoiser = build(said, _api.DEFAULT_METHOD)
-    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.replaces)
     check_pages(planned, options)
     pair(planned, targets, denoiser)
     streamed.refuse_begun(planned, options)
@@ -155,7 +155,7 @@ def apply(model: Path, inputs: Sequence[str], output: str | None, renormalize: b
     from hush.methods._model_file import load
 
     console, options = console_of(said), options_of(said)
-    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.overwrite)
+    planned = files.plan_outputs(files.expand(inputs, series=said["series"]), output, options.replaces)
     check_pages(planned, options)
     denoiser = load(model, renormalize=renormalize, **run_settings(said))
     if said["uncertainty"] is not None and not denoiser.uncertain:

@@ -180,22 +180,24 @@ def check_pages(planned: Sequence[Job], options: Options) -> None:
     from hush import io
 
     page, spread = options.report, options.uncertainty
+    replaces = [options.replaces(job.target) for job in planned]
     if spread is not None:
-        for path in [spread / job.spread for job in planned] if len(planned) > 1 else [spread]:
+        spreads = [spread / job.spread for job in planned] if len(planned) > 1 else [spread]
+        for path, replaced in zip(spreads, replaces, strict=True):
             if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
                 raise HushError(f"--uncertainty {path.name} must hold fractions: give .tif or .npy")
             if path.absolute() in [job.target.absolute() for job in planned]:
                 raise HushError(f"--uncertainty {path.name} is the denoised image's own name: give another")
-            io.check_output(path, overwrite=options.overwrite, inputs=[job.source for job in planned])
+            io.check_output(path, overwrite=replaced, inputs=[job.source for job in planned])
     if page is None:
         return
     if len(planned) > 1 and page.suffix == ".html":
         raise HushError(f"--report {page.name} is one page, and there are {len(planned)} files: give a folder")
     pages = [page / f"{job.page}.html" for job in planned] if len(planned) > 1 else [page]
-    for path in pages:
+    for path, replaced in zip(pages, replaces, strict=True):
         if path.is_dir():
             raise HushError(f"--report {path} is a folder; for one file give a name, e.g. {path / 'page.html'}")
-        if path.exists() and not options.overwrite:
+        if path.exists() and not replaced:
             raise HushError(f"{path} exists; --overwrite replaces it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hush.core.device import available_memory
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.lazy import Lazy
+from hush.io._unfinished import folder_of
 
 LAZY_IMAGE = 512 * 2**20  # bytes of a chunked image from which on it is read in pieces
 
@@ -83,6 +84,10 @@ class Options:
     resume: bool = False
     cluster: str | None = None
 
+    def replaces(self, target: Path) -> bool:
+        """Whether what exists of a result may be replaced: asked for, or a stop came while names were being taken."""
+        return self.overwrite or (self.resume and folder_of(target).is_dir())
+
 
 def expand(patterns: Sequence[str], folders: bool = False, series: str | None = None) -> list[Path]:
     """Turn file names and quoted patterns into files; the same file is taken once.
@@ -118,7 +123,7 @@ def expand(patterns: Sequence[str], folders: bool = False, series: str | None = 
     return [io.chosen(path, series) for path in found]
 
 
-def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> list[Job]:
+def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool | Callable[[Path], bool]) -> list[Job]:
     """Choose a name for every result and refuse, before any work, what could not be written.
 
     Parameters
@@ -128,8 +133,8 @@ def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> l
     out : str or None
         A file for one input; a folder for several, in which sub-folders are kept; None: beside
         each input as ``NAME_denoised.EXT``.
-    overwrite : bool
-        Whether results that exist may be replaced.
+    overwrite : bool or callable
+        Whether a result that exists may be replaced.
 
     Raises
     ------
@@ -155,7 +160,7 @@ def plan_outputs(sources: Sequence[Path], out: str | None, overwrite: bool) -> l
         if source.is_dir() and not io.is_folder(source):
             raise HushError(f"{source.name} is a folder; give its files, e.g. {source / '*.tif'}")
     for target in targets:
-        io.check_output(target, overwrite=overwrite, inputs=sources)
+        io.check_output(target, overwrite=overwrite(target) if callable(overwrite) else overwrite, inputs=sources)
     pages, spreads = names_apart(targets, stems=True), names_apart(targets, stems=False)
     return [Job(*each) for each in zip(sources, targets, pages, spreads, strict=True)]
 
@@ -233,7 +238,7 @@ def open_images(jobs: Sequence[Job], options: Options, *, results: bool = False)
             if results:
                 dtype = np.dtype(np.float32) if options.as_float else image.data.dtype
                 like = replace(image, data=np.broadcast_to(np.zeros((), dtype), image.data.shape))
-                io.check_output(job.target, overwrite=options.overwrite, like=like)
+                io.check_output(job.target, overwrite=options.replaces(job.target), like=like)
             if not isinstance(_base(image.data), (np.memmap, Lazy)):
                 held += image.data.nbytes
                 image = image if held < limit else _spill(image)

@@ -103,7 +103,7 @@ def write_page(job: Job, noisy: Image, result: Result, options: Options, several
         if options.report is not None:
             target = options.report / f"{job.page}.html" if several else options.report
             target.parent.mkdir(parents=True, exist_ok=True)
-            page(folder, target, overwrite=options.overwrite)
+            page(folder, target, overwrite=options.replaces(job.target))
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def refuse_begun(jobs: Sequence[Job], options: Options) -> None:
     """Refuse, before any work, to begin again what was interrupted, unless that was asked for."""
     for job in jobs:
         _unfinished.refuse_begun(job.target, options.resume, options.overwrite)
+        if options.overwrite and (spread := spread_path(job, options, len(jobs) > 1)) is not None:
+            Journal(spread).remove()
 
 
 def wanted(job: Job, options: Options) -> bool:
@@ -167,9 +169,9 @@ def finish_streamed(job: Job, denoiser: Denoiser, options: Options, several: boo
     info["warnings"] = [*as_findings(noisy.meta.get("warnings", [])), *info["warnings"]]
     assert pieces.look is not None
     write_page(job, pieces.look[0], Result(pieces.look[1], None, info), options, several)
-    for one in results:
+    for one in reversed(results):  # the folder by which a result is gone on with goes last
         one.finish()
-    for one in results:
+    for one in reversed(results):
         Journal(one.path).remove()
     for key in ("loss", "stages"):  # too much for a record
         info.pop(key, None)

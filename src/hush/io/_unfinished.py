@@ -115,9 +115,13 @@ class Growing:
 
     def _again(self, kept: Mapping[str, Any]) -> tuple[Array, str]:
         module, way = self._module(), str(kept["way"])
+        if way != "spooled" and not self.hidden.exists() and self.path.exists():
+            self.path.resolve().replace(self.hidden)  # it was complete, and another result was not
         if way == "chunks":
             return module.grow(self.hidden, self.like, True), way
         if way == "spooled":
+            if not self._spool.exists():
+                return self._begin()
             return np.lib.format.open_memmap(self._spool, "r+"), way
         if hasattr(module, "reopen"):
             return module.reopen(self.hidden, self.like), way
