@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import hush
-from helpers import noisy, waves
+from helpers import data, noisy, waves
 from hush.core.image import Image
 from hush.datasets import hard
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Result
-from hush.methods._certain import certain_shares, keep_the_rest
+from hush.methods._certain import certain_shares, keep_the_rest, unsure, with_lowest
 
 SIDE = 128
 SCENE = waves(SIDE).astype(np.float32)
@@ -91,3 +91,25 @@ def test_development_kinds_are_not_harmed(kind: str, noise: str) -> None:
     before, after = (np.sqrt(np.mean((np.asarray(one, np.float64) - truth) ** 2)) / peak
                      for one in (image.data, hush.denoise(image).data))  # fmt: skip
     assert after <= 1.006 * before + 0.1 / 255
+
+
+def test_a_surer_estimate_raises_the_lowest_level_and_no_other_figure() -> None:
+    report = analysed(noisy(SCENE, "gaussian:sigma=10"), 0.5)
+    level = report.channels[0].level
+    assert unsure(report)
+    raised = with_lowest(report, 0.9 * level)
+    assert raised.channels[0].interval["level"] == pytest.approx((0.9 * level, level))
+    assert not unsure(raised)
+    assert with_lowest(report, 0.3 * level).channels == report.channels  # it is less sure
+    assert with_lowest(report, 3 * level).channels[0].interval["level"][0] == pytest.approx(level)
+    assert replace(raised.channels[0], interval=report.channels[0].interval) == report.channels[0]
+
+
+@pytest.mark.parametrize(("level", "gain"), [(75.0, 8.0), (90.0, 8.0)])
+def test_strong_noise_in_a_colour_photograph_is_removed(level: float, gain: float) -> None:
+    clean = data.chelsea()[20:276, 100:356].astype(float)
+    drawn = np.random.default_rng(0).normal(clean, level)
+    image = Image(np.clip(np.rint(drawn), 0, 255).astype(np.uint8), "YXS")
+    result = hush.denoise(image).data
+    before, after = (float(np.square(one - clean).mean()) for one in (image.data, result))
+    assert after < before / 10 ** (gain / 10)

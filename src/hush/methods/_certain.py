@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -74,6 +75,31 @@ def _lowest(noise: ChannelNoise) -> float | None:
     if noise.given or not noise.learned or not noise.level > 0:
         return None
     return float(np.clip(noise.interval["level"][0] / noise.level, 0, 1))
+
+
+def unsure(report: NoiseReport) -> bool:
+    """Whether the lowest likely level of a channel is so far below its level that noise may have to stay."""
+    return any(low is not None and low < SURE for low in map(_lowest, report.channels))
+
+
+def with_lowest(report: NoiseReport, level: float) -> NoiseReport:
+    """Return a report whose lowest likely levels are raised to one that another estimate is sure of.
+
+    Parameters
+    ----------
+    report : NoiseReport
+        With an interval for the level of every channel.
+    level : float
+        Of the noise of all channels: the root of the mean of their variances. No more than was found is believed.
+    """
+    found = float(np.sqrt(np.mean([one.level**2 for one in report.channels])))
+    share = min(1.0, level / found) if found > 0 else 0.0
+    channels = []
+    for one in report.channels:
+        low, high = one.interval.get("level", (one.level, one.level))
+        raised = one.interval | {"level": (max(low, share * one.level), high)}
+        channels.append(replace(one, interval=raised))
+    return replace(report, channels=tuple(channels))
 
 
 def keep_the_rest(noisy: Image, result: Result, shares: Sequence[float], report: NoiseReport) -> None:

@@ -33,7 +33,7 @@ from hush.methods._base import (
 )
 from hush.methods._beside import tried
 from hush.methods._budget import BUDGET, LEARNING, Clock
-from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
+from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest, unsure, with_lowest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
@@ -156,7 +156,8 @@ class Auto(PreparedInput):
     def _camera_noise(self, image: Image) -> Decision | None:
         """Whether the network for photographs finds enough noise, of 255; None where the analysis knows better.
 
-        It does where noise is not a camera's: white, and each colour's own; or pixels are lost in all.
+        It does where noise is not a camera's: white, and each colour's own; or pixels are lost in all. If it is unsure
+        how strong white noise is, the least that it may be is what the network's gauge is sure of.
         """
         noises = self.report_.channels
         if noises[0].given or image.samples() != 3 or image.channels > 1:
@@ -169,13 +170,18 @@ class Auto(PreparedInput):
             return None
         colours = fill(colours)[0]
         white = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
-        if white and not of_a_camera(colours):
+        of_camera = not white or of_a_camera(colours)
+        if not of_camera and not unsure(self.report_):
             return None
         try:
             model = self._build("pretrained", {"weights": weights.BLIND_WEIGHTS}).use(self.report_).fit([window])
         except WeightsError:
             return None
-        return Decision.at_least("camera-noise-level", vars(model)["surely_"], SURELY)
+        surely = float(vars(model)["surely_"])
+        if of_camera:
+            return Decision.at_least("camera-noise-level", surely, SURELY)
+        self.report_ = with_lowest(self.report_, surely)
+        return None
 
     def _choose_for_photograph(self, camera: Decision, images: Sequence[Image]) -> None:
         """The network for photographs where its gauge is sure of noise; nothing where it is not."""
