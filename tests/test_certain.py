@@ -14,7 +14,8 @@ from hush.core.image import Image
 from hush.datasets import hard
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Result
-from hush.methods._certain import certain_shares, keep_the_rest, unsure, with_lowest
+from hush.methods._certain import certain_shares, keep_the_rest
+from hush.methods._surer_level import of_all, seen_in_means, unsure, with_lowest
 
 SIDE = 128
 SCENE = waves(SIDE).astype(np.float32)
@@ -97,12 +98,38 @@ def test_a_surer_estimate_raises_the_lowest_level_and_no_other_figure() -> None:
     report = analysed(noisy(SCENE, "gaussian:sigma=10"), 0.5)
     level = report.channels[0].level
     assert unsure(report)
-    raised = with_lowest(report, 0.9 * level)
+    raised = with_lowest(report, [0.9 * level])
     assert raised.channels[0].interval["level"] == pytest.approx((0.9 * level, level))
     assert not unsure(raised)
-    assert with_lowest(report, 0.3 * level).channels == report.channels  # it is less sure
-    assert with_lowest(report, 3 * level).channels[0].interval["level"][0] == pytest.approx(level)
+    assert with_lowest(report, [0.3 * level]).channels == report.channels  # it is less sure
+    assert with_lowest(report, [3 * level]).channels[0].interval["level"][0] == pytest.approx(level)
     assert replace(raised.channels[0], interval=report.channels[0].interval) == report.channels[0]
+
+
+def test_a_level_of_all_channels_is_divided_as_theirs_are() -> None:
+    report = analysed(noisy(SCENE, "gaussian:sigma=10"), 0.5)
+    three = tuple(replace(report.channels[0], a=0.0, b=level**2) for level in (3.0, 4.0, 5.0))
+    divided = of_all(replace(report, channels=three), 8.0)
+    assert np.sqrt(np.mean(np.square(divided))) == pytest.approx(8.0)
+    assert np.divide(divided, divided[0]) == pytest.approx([1, 4 / 3, 5 / 3])
+
+
+def test_noise_stronger_than_any_learned_is_seen_in_means_of_pixels() -> None:
+    clean = data.camera()[100:356, 100:356].astype(float)
+    drawn = np.clip(np.rint(np.random.default_rng(0).normal(clean, 90)), 0, 255)
+    image = Image(drawn.astype(np.uint8), "YX")
+    report = hush.analyze(image)
+    low, high = seen_in_means(report, image).channels[0].interval["level"]
+    assert report.channels[0].interval["level"][0] < low <= (drawn - clean).std() * 1.02
+    assert high == report.channels[0].interval["level"][1]
+    before, after = (float(np.square(one - clean).mean()) for one in (drawn, hush.denoise(image).data))
+    assert after < before / 5
+
+
+def test_noise_that_was_learned_is_not_looked_at_again() -> None:
+    image = Image(noisy(SCENE, "gaussian:sigma=20"), "YX")
+    report = hush.analyze(image)
+    assert seen_in_means(report, image) is report
 
 
 @pytest.mark.parametrize(("level", "gain"), [(75.0, 8.0), (90.0, 8.0)])

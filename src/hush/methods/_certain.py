@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +34,7 @@ def certain_shares(noisy: Image, clean: Image, report: NoiseReport, denoise: Den
         What made the one of the other.
     """
     samples, shares = noisy.samples(), [1.0] * noisy.channels
-    if all(_lowest(one) is None for one in report.channels):
+    if all(lowest(one) is None for one in report.channels):
         return shares
     domain = Domain(noisy, report)
     before = domain.stack(noisy.data, Stabilizer.forward)
@@ -46,7 +45,7 @@ def certain_shares(noisy: Image, clean: Image, report: NoiseReport, denoise: Den
     power = np.square(domain.deviation(after))
     passing: Array | None = None
     for number, ((plane, sample, way), squares) in enumerate(zip(domain.places, removed, strict=True)):
-        low = _lowest(report.channels[plane.channel * samples + sample])
+        low = lowest(report.channels[plane.channel * samples + sample])
         known = np.isfinite(squares) & ~hit[number]
         if low is None or not known.any() or not way.sigma > 0:
             continue
@@ -70,36 +69,11 @@ def _passing(window: Image, report: NoiseReport, denoise: Denoise) -> Array:
     return np.clip(passed, 0, 1)
 
 
-def _lowest(noise: ChannelNoise) -> float | None:
+def lowest(noise: ChannelNoise) -> float | None:
     """The lowest likely level in units of the level; None where it was said, or its interval is not learned."""
     if noise.given or not noise.learned or not noise.level > 0:
         return None
     return float(np.clip(noise.interval["level"][0] / noise.level, 0, 1))
-
-
-def unsure(report: NoiseReport) -> bool:
-    """Whether the lowest likely level of a channel is so far below its level that noise may have to stay."""
-    return any(low is not None and low < SURE for low in map(_lowest, report.channels))
-
-
-def with_lowest(report: NoiseReport, level: float) -> NoiseReport:
-    """Return a report whose lowest likely levels are raised to one that another estimate is sure of.
-
-    Parameters
-    ----------
-    report : NoiseReport
-        With an interval for the level of every channel.
-    level : float
-        Of the noise of all channels: the root of the mean of their variances. No more than was found is believed.
-    """
-    found = float(np.sqrt(np.mean([one.level**2 for one in report.channels])))
-    share = min(1.0, level / found) if found > 0 else 0.0
-    channels = []
-    for one in report.channels:
-        low, high = one.interval.get("level", (one.level, one.level))
-        raised = one.interval | {"level": (max(low, share * one.level), high)}
-        channels.append(replace(one, interval=raised))
-    return replace(report, channels=tuple(channels))
 
 
 def keep_the_rest(noisy: Image, result: Result, shares: Sequence[float], report: NoiseReport) -> None:

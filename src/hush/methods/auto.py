@@ -33,10 +33,11 @@ from hush.methods._base import (
 )
 from hush.methods._beside import tried
 from hush.methods._budget import BUDGET, LEARNING, Clock
-from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest, unsure, with_lowest
+from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
+from hush.methods._surer_level import of_all, seen_in_means, unsure, with_lowest
 from hush.pretrained import weights
 from hush.quality.diagnostics import diagnose
 from hush.quality.estimate import WINDOW, judge, middle
@@ -145,6 +146,7 @@ class Auto(PreparedInput):
         if camera is not None:
             self._choose_for_photograph(camera, given)
         elif self.report_.recommendation["method"] is not None:
+            self.report_ = seen_in_means(self.report_, given[0])
             self.chosen_ = self._with_neighbours(self._choose(given), given)
         return self
 
@@ -180,7 +182,7 @@ class Auto(PreparedInput):
         surely = float(vars(model)["surely_"])
         if of_camera:
             return Decision.at_least("camera-noise-level", surely, SURELY)
-        self.report_ = with_lowest(self.report_, surely)
+        self.report_ = with_lowest(self.report_, of_all(self.report_, surely))
         return None
 
     def _choose_for_photograph(self, camera: Decision, images: Sequence[Image]) -> None:
