@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from helpers import data
 from hush.core import registry
@@ -18,7 +19,7 @@ from hush.datasets import _camera_sensor as sensing
 from hush.datasets import camera
 from hush.datasets._camera_finish import Finish, Smoothing
 from hush.datasets._camera_sensor import Sensor
-from hush.methods.pretrained import TOLD_MULTIPLE
+from hush.methods.pretrained import MOST_OFF, TOLD_MULTIPLE
 from hush.nets._gauge import USUAL_LOG, USUAL_SPREAD_LOG, Gauge
 from hush.pretrained import data as learning
 from hush.pretrained import weights
@@ -283,3 +284,16 @@ def test_the_level_that_a_gauge_finds_is_told_unless_one_is_given(
     holes[10:12, 10:12] = np.nan
     model.fit(Image(holes, "YXS"))
     assert model.surely_ == pytest.approx(0.04 * 255 * np.exp(-0.2), rel=0.01)
+
+
+def test_noise_too_strong_for_a_gauge_is_found_in_means_of_pixels() -> None:
+    clean = data.coffee()[40:296, 150:406].astype(float) / 8
+    drawn = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, clean.shape), (0.5, 0.5, 0))
+    values = np.clip(np.rint(clean + 100 * drawn / drawn.std()), 0, 255)
+    photo, noise = Image(values.astype(np.uint8), "YXS"), float((values - clean).std())
+    model = registry.get("methods", "pretrained")(weights="snapshot-fast", joint_channels=True).fit(photo)
+    assert model._gauged(np.moveaxis(values, -1, 0).astype(np.float32))[1] > MOST_OFF
+    assert 0.4 * noise < model.surely_ < 1.1 * noise
+    chosen = registry.get("methods", "auto")().fit(photo)
+    after = chosen.denoise(photo).data
+    assert np.square(after - clean).mean() < np.square(values - clean).mean() / 3

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hush.core.image import Array, Image
+from hush.core.block_means import block_means
+from hush.core.image import Image
 from hush.core.missing import fill
 from hush.estimation.report import NoiseReport
 from hush.methods._certain import SURE, lowest
@@ -66,10 +67,8 @@ def seen_in_means(report: NoiseReport, image: Image) -> NoiseReport:
 
 def _means(image: Image) -> Image:
     """Means of blocks of an image."""
-    data = np.moveaxis(image.data, [image.axes.index("Y"), image.axes.index("X")], [-2, -1])
-    whole = data[..., *(slice(size // MEANS_OF * MEANS_OF) for size in data.shape[-2:])]
-    known: Array = fill(np.asarray(whole, np.float32).reshape(-1, *whole.shape[-2:]))[0]
-    high, wide = (size // MEANS_OF for size in whole.shape[-2:])
-    means = known.reshape(-1, high, MEANS_OF, wide, MEANS_OF).mean((2, 4)).reshape(*whole.shape[:-2], high, wide)
-    back = np.moveaxis(means, [-2, -1], [image.axes.index("Y"), image.axes.index("X")])
-    return replace(image, data=np.ascontiguousarray(back, np.float32))
+    places = [image.axes.index("Y"), image.axes.index("X")]
+    planes = np.asarray(np.moveaxis(image.data, places, [-2, -1]), np.float32)
+    known = fill(planes.reshape(-1, *planes.shape[-2:]))[0].reshape(planes.shape)
+    means = np.moveaxis(block_means(known, MEANS_OF), [-2, -1], places)
+    return replace(image, data=np.ascontiguousarray(means))

@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
+from hush.core.block_means import block_means
 from hush.core.device import body_precision, device_of, memory_format, precision_of
 from hush.core.errors import HushError
 from hush.core.image import Array, Image
@@ -38,6 +39,7 @@ FULL_NOISE = 0.05  # share of pixels that must have all their noise: of fewer no
 NEAR_ONE = 0.1  # departure of the level that is none
 NETWORK_TILE = 1024  # of a tile
 GAUGED, TOLD_MULTIPLE = 1024, 1.25  # side of the window in which a gauge looks; multiple of what it finds that is told
+LEAST_GAUGED = 64  # least side of what is looked at in means
 MOST_OFF = 0.8  # by how much, as a logarithm, a gauge may be off: beyond, the picture is unlike those that it knows
 # pixels over which the deviation is smoothed; smallest share of the noise's variance
 DEVIATION_BLUR, LEAST_VARIANCE_SHARE = 1.0, 1e-3
@@ -276,19 +278,39 @@ class Pretrained(Filter):
     def _value(self, image: Image, number: int) -> float:
         """The scale; of weights with a gauge the level, of 255, somewhat above the one that it finds.
 
-        A network that is told too little leaves noise, one that is told a little too much loses next to nothing.
+        A network that is told too little leaves noise, one that is told a little too much loses next to nothing. Where
+        a gauge is unsure, it is asked about means of 2 x 2 pixels: noise that is too strong for it, as in the dark, is
+        one that it knows in them.
         """
         if self.scale is not None or not (self.blind and self._loaded[1].finds_level):
             return super()._value(image, number)
         views = self._views(image, number)
         view = np.asarray(fill(views[len(views) // 2])[0], np.float32)
         window = tuple(slice(max(0, size // 2 - GAUGED // 2), size // 2 + GAUGED // 2) for size in view.shape[1:])
-        x = self._tensor((view[(slice(None), *window)] / PEAK - np.float32(0.5))[None])
+        seen = view[(slice(None), *window)]
+        level, off = self._gauged(seen)
+        if off > MOST_OFF and min(seen.shape[1:]) >= LEAST_GAUGED:
+            level, off = self._gauged(block_means(seen, 2))
+            level /= self._left_in_means()
+        self.surely_ = level * float(np.exp(-off)) if off <= MOST_OFF else 0.0
+        return level * TOLD_MULTIPLE
+
+    def _gauged(self, seen: Array) -> tuple[float, float]:
+        """The level, of 255, that a gauge finds in (C, Y, X), and by how much, as a logarithm, it may be off."""
+        x = self._tensor((seen / np.float32(PEAK) - np.float32(0.5))[None])
         with torch.inference_mode():
             level, off = (float(one) for one in self._loaded[0].gauge(x))  # type: ignore[operator]
-        off = float(np.exp(off))
-        self.surely_ = PEAK * float(np.exp(level - off)) if off <= MOST_OFF else 0.0
-        return PEAK * float(np.exp(level)) * TOLD_MULTIPLE
+        return PEAK * float(np.exp(level)), float(np.exp(off))
+
+    def _left_in_means(self) -> float:
+        """The share of the noise's level that means of 2 x 2 pixels have, by the correlation that the analysis found.
+
+        ::
+
+            (1 + ρ01 + ρ10 + ρ11)^(1/2) / 2
+        """
+        found = [[one.lags.get(key, 0.0) for key in ("0,1", "1,0", "1,1")] for one in self.report_.channels]
+        return float(np.clip(np.sqrt(1 + np.mean(found, 0).sum()) / 2, 0.5, 1.0))
 
     def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
         """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""
