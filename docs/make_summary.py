@@ -79,7 +79,7 @@ def headline() -> Iterator[str]:
     """Yield what hush chooses by itself beside BM3D, a line for each kind of data and noise."""
     yield "| data | noise | n | noisy | hush | BM3D | hush - BM3D |"
     yield "| --- " * 7 + "|"
-    rows = table("auto") + table("photographs")
+    rows = table("auto") + table("photographs") + table("smartphones")
     for one in rows:
         if one["method"] != "auto":
             continue
@@ -176,7 +176,10 @@ def summary() -> str:
     lines += [
         "Mean PSNR in dB; bold where the paired difference lies outside its 95 % interval. Fitted: after a gain and"
     ]
-    lines += ["offset. Starfish: Set12 04 is a crop of a training image. From `auto` and `photographs`.\n", *headline()]
+    lines += [
+        "offset. Starfish: Set12 04 is a crop of a training image. From `auto`, `photographs`, `smartphones`.\n",
+        *headline(),
+    ]
     if rows := sorted(ROWS.glob("*.csv")):
         lines += ["", "## Scores of every image\n", *(f"- [{path.stem}](rows/{path.name})" for path in rows)]
     pages = "\n".join(ORDER)
