@@ -10,6 +10,7 @@ import pytest
 
 import hush
 from helpers import data, noisy, waves
+from hush.core import registry
 from hush.core.image import Image
 from hush.datasets import hard
 from hush.estimation.report import NoiseReport
@@ -137,6 +138,10 @@ def test_strong_noise_in_a_colour_photograph_is_removed(level: float, gain: floa
     clean = data.chelsea()[20:276, 100:356].astype(float)
     drawn = np.random.default_rng(0).normal(clean, level)
     image = Image(np.clip(np.rint(drawn), 0, 255).astype(np.uint8), "YXS")
-    result = hush.denoise(image).data
+    model = registry.get("methods", "auto")().fit(image)
+    result = model.denoise(image).data
     before, after = (float(np.square(one - clean).mean()) for one in (image.data, result))
     assert after < before / 10 ** (gain / 10)
+    raised = [one for one in model.decisions_ if one.name == "lowest-level"]
+    assert raised  # and how far is said
+    assert raised[-1].value == pytest.approx(min(c.interval["level"][0] / c.level for c in model.report_.channels))

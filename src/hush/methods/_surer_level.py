@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hush.core.block_means import block_means
+from hush.core.findings import Decision
 from hush.core.image import Image
 from hush.core.missing import fill
 from hush.estimation.report import NoiseReport
@@ -36,6 +37,12 @@ def with_lowest(report: NoiseReport, levels: Sequence[float]) -> NoiseReport:
         low, high = one.interval.get("level", (one.level, one.level))
         channels.append(replace(one, interval=one.interval | {"level": (max(low, min(level, one.level)), high)}))
     return replace(report, channels=tuple(channels))
+
+
+def least_of(report: NoiseReport) -> Decision:
+    """Say how much of the level of the least sure channel there is at least, beside what is sure enough."""
+    shares = [low for low in map(lowest, report.channels) if low is not None]
+    return Decision.at_least("lowest-level", min(shares, default=1.0), SURE)
 
 
 def of_all(report: NoiseReport, level: float) -> list[float]:

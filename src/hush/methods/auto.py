@@ -16,7 +16,7 @@ from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.core.pieces import Need
 from hush.estimation.camera_pipeline import eight_bits, of_a_camera
-from hush.estimation.report import MANY
+from hush.estimation.report import MANY, NoiseReport
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
     STRENGTHS,
@@ -37,7 +37,7 @@ from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
-from hush.methods._surer_level import of_all, seen_in_means, unsure, with_lowest
+from hush.methods._surer_level import least_of, of_all, seen_in_means, unsure, with_lowest
 from hush.pretrained import weights
 from hush.quality.diagnostics import diagnose
 from hush.quality.estimate import WINDOW, judge, middle
@@ -146,7 +146,7 @@ class Auto(PreparedInput):
         if camera is not None:
             self._choose_for_photograph(camera, given)
         elif self.report_.recommendation["method"] is not None:
-            self.report_ = seen_in_means(self.report_, given[0])
+            self._take_surer(seen_in_means(self.report_, given[0]))
             self.chosen_ = self._with_neighbours(self._choose(given), given)
         return self
 
@@ -182,8 +182,14 @@ class Auto(PreparedInput):
         surely = float(vars(model)["surely_"])
         if of_camera:
             return Decision.at_least("camera-noise-level", surely, SURELY)
-        self.report_ = with_lowest(self.report_, of_all(self.report_, surely))
+        self._take_surer(with_lowest(self.report_, of_all(self.report_, surely)))
         return None
+
+    def _take_surer(self, report: NoiseReport) -> None:
+        """Go on with a report whose lowest levels are raised, and record to what share of the level."""
+        if report is not self.report_:
+            self.report_ = report
+            self.decisions_.append(least_of(report))
 
     def _choose_for_photograph(self, camera: Decision, images: Sequence[Image]) -> None:
         """The network for photographs where its gauge is sure of noise; nothing where it is not."""
