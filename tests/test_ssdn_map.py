@@ -264,13 +264,13 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], part: str, noisy:
 def test_a_map_is_worth_more_than_one_level() -> None:
     clean, levels = waves(96, 160), Ramp(4, 40).levels((96, 160))
     noisy = (clean + levels * np.random.default_rng(0).normal(size=clean.shape)).astype(np.float32)
-    longer = {"steps": 60, "maps": 8, "batch": 4, "patch": 32}
+    longer = {"steps": 120, "maps": 8, "batch": 4, "patch": 32}
     mean = float(np.sqrt(np.mean(levels**2)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HushWarning)
         one = ssdn(noise=f"gaussian:sigma={mean}", **longer).fit(noisy).denoise(noisy).data
     mapped = ssdn(noise_map=levels, **longer).fit(noisy).denoise(noisy).data
-    assert psnr(mapped, clean, 255) > psnr(one, clean, 255) + 0.5
+    assert psnr(mapped, clean, 255) > psnr(one, clean, 255) + 3
 
 
 def test_a_factor_of_the_map_is_learned() -> None:
