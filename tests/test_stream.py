@@ -195,7 +195,8 @@ def test_amounts_of_memory_that_are_none_are_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["gaussian", "median", "n2v", "pretrained"])
 def test_pieces_are_the_whole(name: str) -> None:
     settings: dict[str, Any] = {"steps": 3, "precision": "float32"} if name == "n2v" else {"noise": "gaussian:sigma=30"}
-    settings |= {"gaussian": {"width": 1.2}, "pretrained": {"scale": 1.0, "precision": "float32"}}.get(name, {})
+    more: dict[str, dict[str, Any]] = {"gaussian": {"width": 1.2}, "pretrained": {"scale": 1.0, "precision": "float32"}}
+    settings |= more.get(name, {})
     image = Image(stack((2, 200, 260)), "ZYX")
     model = registry.get("methods", name)(**settings).fit(image)
     whole = model.run(image).image.data
