@@ -52,7 +52,7 @@ def seconds(workers: int, folder: Path, source: Path, method: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", default="bm3d")
+    parser.add_argument("--method", default="pretrained")
     parser.add_argument("--planes", type=int, default=64)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)

@@ -264,6 +264,7 @@ def results(where: str, work: Work, numbers: Sequence[int]) -> Iterator[Done]:
         _await_workers(client, where)
         # a task, and no scattered value: one that is lost with its worker is made again
         packed = client.submit(_as_it_is, pickle.dumps(work), key=key, pure=False)
+        client.replicate([packed])  # a task is given to a worker that holds what it needs: all must
         names = [f"{key}-{number}" for number in numbers]
         tasks = client.map(compute, numbers, key=names, work_key=key, version=__version__, packed=packed)
         try:
