@@ -46,6 +46,8 @@ def seconds(workers: int, folder: Path, source: Path, method: str) -> float:
         begun = time.perf_counter()
         count = sum(1 for _ in done)
         took = time.perf_counter() - begun
+    if not count:
+        raise SystemExit(f"{len(pieces.plan)} pieces are too few for {workers} workers: give more --planes")
     journal.remove()
     return took / count
 

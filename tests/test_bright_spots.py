@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers import data
 from hush.core import registry
 from hush.core.errors import HushWarning
 from hush.core.image import Image
@@ -88,3 +89,16 @@ def test_an_image_of_two_values_is_taken() -> None:
     with pytest.warns(HushWarning) as said:
         assert model.denoise(image).data.shape == image.data.shape
     assert [getattr(one.message, "code", "") for one in said] == ["two-valued"]
+
+
+@pytest.mark.parametrize("lost", [0, 255])
+def test_lost_pixels_in_colours_without_other_noise_are_filled(lost: int) -> None:
+    clean = data.chelsea()[20:276, 100:356]
+    values = clean.copy()
+    values[np.random.default_rng(0).random(clean.shape[:2]) < 0.05] = lost
+    image = Image(values, "YXS")
+    model = registry.get("methods", "pretrained")().fit(image)
+    assert {one.kind for one in model.report_.channels} == {"none"}
+    away = model.denoise(image).data.astype(float) - clean
+    assert np.square(away).mean() < 4.0
+    assert np.square(away).mean() < np.square(values.astype(float) - clean).mean() / 50

@@ -297,3 +297,13 @@ def test_noise_too_strong_for_a_gauge_is_found_in_means_of_pixels() -> None:
     chosen = registry.get("methods", "auto")().fit(photo)
     after = chosen.denoise(photo).data
     assert np.square(after - clean).mean() < np.square(values - clean).mean() / 3
+
+
+@pytest.mark.parametrize(("lags", "left"), [((0.0, 0.0, 0.0), 0.5), ((1.0, 1.0, 1.0), 1.0), ((-0.9, -0.9, 0.4), 0.5)])
+def test_the_share_of_noise_that_means_have_follows_its_correlation(lags: tuple[float, ...], left: float) -> None:
+    photo = Image(data.coffee()[:64, :64], "YXS")
+    model = registry.get("methods", "pretrained")(weights="snapshot-fast").fit(photo)
+    named = dict(zip(("0,1", "1,0", "1,1"), lags, strict=True))
+    channels = tuple(replace(one, lags=named) for one in model.report_.channels)
+    model.report_ = replace(model.report_, channels=channels)
+    assert model._left_in_means() == pytest.approx(left)

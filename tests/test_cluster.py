@@ -100,6 +100,22 @@ def test_a_crop_and_the_standard_deviation_are_computed_there_as_well(address: s
     assert np.load(tmp_path / "a_std.npy").min() > 0
 
 
+def test_all_workers_get_pieces(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = written(tmp_path / "noisy.zarr", stack((6, 300, 300)))
+    asked, workers = cluster.results, []
+
+    def counting(*given: Any) -> Iterator[cluster.Done]:
+        for done in asked(*given):
+            workers.append(done.worker)
+            yield done
+
+    monkeypatch.setattr(cluster, "results", counting)
+    command = ["denoise", str(source), *QUICK, "--memory", "900MB", "--cluster", address]
+    assert main([*command, "-o", str(tmp_path / "clean.zarr")]) == 0
+    assert len(set(workers)) == 2
+    assert min(workers.count(one) for one in set(workers)) > len(workers) // 5
+
+
 def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = written(tmp_path / "noisy.zarr", stack((6, 300, 300)))
     command = ["denoise", str(source), *QUICK, "--memory", "900MB"]

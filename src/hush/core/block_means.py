@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hush.core.image import Array
 
 
 def block_means(values: Array, side: int) -> Array:
-    """Return means of blocks of `side` x `side` pixels; rows and columns that fill no block are left out.
+    """Return means of blocks of `side` x `side` pixels, or of as many as there are; what fills no block is left out.
 
     Parameters
     ----------
@@ -17,14 +15,15 @@ def block_means(values: Array, side: int) -> Array:
 
     Returns
     -------
-    array, shape (..., Y // side, X // side), float32
+    array, shape (..., Y // side, X // side)
 
     Examples
     --------
     >>> block_means(np.arange(10.0).reshape(2, 5), 2).tolist()
     [[3.0, 5.0]]
     """
-    high, wide = (size // side for size in values.shape[-2:])
-    whole = np.asarray(values[..., : high * side, : wide * side], np.float32)
-    means: Array = whole.reshape(*whole.shape[:-2], high, side, wide, side).mean((-3, -1))
+    high, wide = (min(side, size) for size in values.shape[-2:])
+    rows, columns = values.shape[-2] // high, values.shape[-1] // wide
+    whole = values[..., : rows * high, : columns * wide]
+    means: Array = whole.reshape(*whole.shape[:-2], rows, high, columns, wide).mean((-3, -1))
     return means

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hush.core.block_means import block_means
 from hush.core.image import Array
 from hush.core.missing import fill
 from hush.datasets.camera import PEAK
@@ -57,7 +58,7 @@ class GreyLevels:
         if views[0].dtype == np.uint8:
             return cls()
         filled = [np.asarray(fill(np.asarray(view))[0], np.float64) for view in views]
-        means = np.concatenate([_means(view).ravel() for view in filled])
+        means = np.concatenate([block_means(view, MEAN_BLOCK).ravel() for view in filled])
         low, high = float(means.min()), float(means.max())
         every = np.concatenate([one.ravel() for one in filled])
         least, most = (float(end) for end in np.quantile(every, [1e-3, 0.999]))
@@ -82,11 +83,3 @@ class GreyLevels:
         if self.own:
             return values
         return np.asarray(values, np.float64) * ((self.white - self.black) / PEAK) + self.black
-
-
-def _means(view: Array) -> Array:
-    """Means of square areas of (C, Y, X); of all of it where it is smaller."""
-    high, wide = (min(MEAN_BLOCK, size) for size in view.shape[1:])
-    rows, columns = view.shape[1] // high, view.shape[2] // wide
-    whole = view[:, : rows * high, : columns * wide]
-    return whole.reshape(len(view), rows, high, columns, wide).mean((2, 4))

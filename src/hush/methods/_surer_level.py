@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hush.core.block_means import block_means
 from hush.core.findings import Decision
 from hush.core.image import Image
-from hush.core.missing import fill
 from hush.estimation.report import NoiseReport
 from hush.methods._certain import SURE, lowest
+from hush.methods._counts import summed
 from hush.pretrained.analyze import analyze
 from hush.pretrained.conditioning import PEAK
 from hush.pretrained.level_data import LEVELS
@@ -65,17 +64,9 @@ def seen_in_means(report: NoiseReport, image: Image) -> NoiseReport:
     ends = [one.interval.get("level", (0.0, 0.0))[1] for one in report.channels]
     if max(ends) < most or not unsure(report) or not all(one.white for one in report.channels):
         return report
-    found = analyze(_means(middle(image, MEANS_SIDE)))
+    sums = summed(middle(image, MEANS_SIDE), MEANS_OF)
+    found = analyze(replace(sums, data=sums.data / MEANS_OF**2))
     if found.recommendation["method"] is None:
         return report
     lows = [one.interval.get("level", (0.0, 0.0))[0] if one.white else 0.0 for one in found.channels]
     return with_lowest(report, [MEANS_OF * low for low in lows])
-
-
-def _means(image: Image) -> Image:
-    """Means of blocks of an image."""
-    places = [image.axes.index("Y"), image.axes.index("X")]
-    planes = np.asarray(np.moveaxis(image.data, places, [-2, -1]), np.float32)
-    known = fill(planes.reshape(-1, *planes.shape[-2:]))[0].reshape(planes.shape)
-    means = np.moveaxis(block_means(known, MEANS_OF), [-2, -1], places)
-    return replace(image, data=np.ascontiguousarray(means))

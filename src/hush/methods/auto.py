@@ -16,7 +16,7 @@ from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.core.pieces import Need
 from hush.estimation.camera_pipeline import eight_bits, of_a_camera
-from hush.estimation.report import MANY, NoiseReport
+from hush.estimation.report import MANY
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
     STRENGTHS,
@@ -142,11 +142,12 @@ class Auto(PreparedInput):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
-        camera = self._camera_noise(given[0])
-        if camera is not None:
-            self._choose_for_photograph(camera, given)
+        photograph = self._photograph(given[0])
+        surely = self._gauged(photograph) if photograph is not None and self._of_camera(photograph) else None
+        if surely is not None:
+            self._choose_for_photograph(Decision.at_least("camera-noise-level", surely, SURELY), given)
         elif self.report_.recommendation["method"] is not None:
-            self._take_surer(seen_in_means(self.report_, given[0]))
+            self._take_surer_level(given[0], photograph)
             self.chosen_ = self._with_neighbours(self._choose(given), given)
         return self
 
@@ -155,41 +156,39 @@ class Auto(PreparedInput):
         self.decisions_.append(decision)
         return decision.passed
 
-    def _camera_noise(self, image: Image) -> Decision | None:
-        """Whether the network for photographs finds enough noise, of 255; None where the analysis knows better.
-
-        It does where noise is not a camera's: white, and each colour's own; or pixels are lost in all. If it is unsure
-        how strong white noise is, the least that it may be is what the network's gauge is sure of.
-        """
+    def _photograph(self, image: Image) -> Image | None:
+        """A window of colours in 8 bits whose noise is to be found; None of others, or where pixels are lost in all."""
         noises = self.report_.channels
         if noises[0].given or image.samples() != 3 or image.channels > 1:
             return None
         window = middle(image, LOOK)
-        plane = next(iter(window.planes(2)))
-        colours = np.asarray(plane.view(window.data), np.float32)
-        known = colours[np.isfinite(colours)]
-        if not known.size or not eight_bits(known) or all(noise.impulses_removed >= MANY for noise in noises):
-            return None
-        colours = fill(colours)[0]
-        white = self.report_.recommendation["method"] is not None and all(noise.white for noise in noises)
-        of_camera = not white or of_a_camera(colours)
-        if not of_camera and not unsure(self.report_):
-            return None
+        known = np.asarray(window.data, np.float32)
+        known = known[np.isfinite(known)]
+        lost = all(noise.impulses_removed >= MANY for noise in noises)
+        return window if known.size and eight_bits(known) and not lost else None
+
+    def _of_camera(self, window: Image) -> bool:
+        """Whether noise is what a camera left: correlated or none by the analysis, or by the look of the colours."""
+        white = self.report_.recommendation["method"] is not None and all(one.white for one in self.report_.channels)
+        view = next(iter(window.planes(2))).view(window.data)
+        return not white or of_a_camera(fill(np.asarray(view, np.float32))[0])
+
+    def _gauged(self, window: Image) -> float | None:
+        """The level of noise, of 255, that the network for photographs is sure of; None without its weights."""
         try:
             model = self._build("pretrained", {"weights": weights.BLIND_WEIGHTS}).use(self.report_).fit([window])
         except WeightsError:
             return None
-        surely = float(vars(model)["surely_"])
-        if of_camera:
-            return Decision.at_least("camera-noise-level", surely, SURELY)
-        self._take_surer(with_lowest(self.report_, of_all(self.report_, surely)))
-        return None
+        return float(vars(model)["surely_"])
 
-    def _take_surer(self, report: NoiseReport) -> None:
-        """Go on with a report whose lowest levels are raised, and record to what share of the level."""
-        if report is not self.report_:
-            self.report_ = report
-            self.decisions_.append(least_of(report))
+    def _take_surer_level(self, image: Image, photograph: Image | None) -> None:
+        """Raise the lowest likely level of white noise to what another estimate is sure of, and record how far."""
+        raised = seen_in_means(self.report_, image)
+        if photograph is not None and unsure(raised) and (surely := self._gauged(photograph)) is not None:
+            raised = with_lowest(raised, of_all(raised, surely))
+        if raised is not self.report_:
+            self.report_ = raised
+            self.decisions_.append(least_of(raised))
 
     def _choose_for_photograph(self, camera: Decision, images: Sequence[Image]) -> None:
         """The network for photographs where its gauge is sure of noise; nothing where it is not."""

@@ -310,7 +310,7 @@ class Pretrained(Filter):
             (1 + ρ01 + ρ10 + ρ11)^(1/2) / 2
         """
         found = [[one.lags.get(key, 0.0) for key in ("0,1", "1,0", "1,1")] for one in self.report_.channels]
-        return float(np.clip(np.sqrt(1 + np.mean(found, 0).sum()) / 2, 0.5, 1.0))
+        return float(np.clip(1 + np.mean(found, 0).sum(), 1.0, 4.0) ** 0.5 / 2)
 
     def stabilised(self, piece: Array, ways: Sequence[Stabilizer]) -> tuple[Array, Array]:
         """Stabilise (C, Y, X), impulses missing: the network is told where; and say its channels' noise."""

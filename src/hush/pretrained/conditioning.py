@@ -76,9 +76,9 @@ def _measured(view: Array) -> Array:
     return np.asarray(fill(view)[0], np.float32)
 
 
-def _noisy(way: Stabilizer) -> bool:
-    """Whether there is noise besides impulses."""
-    return way.sigma > 0 and way.noise.kind != "none"
+def _noisy(ways: Sequence[Stabilizer]) -> bool:
+    """Whether all channels have noise besides impulses: of others nothing says what is far beyond it."""
+    return all(way.sigma > 0 and way.noise.kind != "none" for way in ways)
 
 
 def ends(values: Array, most: float) -> tuple[float, float]:
@@ -146,14 +146,16 @@ class Conditioning:
         if plain.opponents and not alike:
             plain = replace(plain, unit=_unit(seen, values))
         values = plain.mixed(values)[:, 0]
-        most = PEAK * plain.level(np.array([way.sigma if _noisy(way) else np.inf for way in ways])).ravel()
+        level = plain.level(np.array([way.sigma for way in ways])).ravel()
+        most = PEAK * level if _noisy(ways) else np.full_like(level, np.inf)
         low, high = np.transpose([ends(one, float(width)) for one, width in zip(values, most, strict=True)])
         extent = np.maximum(high - low, 1e-12)
-        if plain.opponents or (plain.joint and alike):
+        together = plain.opponents or (plain.joint and alike)
+        if together:
             extent = np.full_like(extent, extent.max())
         middle, extent = (np.asarray(one, np.float32).reshape(-1, 1, 1) for one in ((low + high) / 2, extent))
         lags = plain.weighed(lags_of([way.noise for way in ways]))
-        return replace(plain, middle=middle, extent=extent, lags=lags).widened(views, plain.opponents or alike)
+        return replace(plain, middle=middle, extent=extent, lags=lags).widened(views, together)
 
     def widened(self, views: Sequence[Array], together: bool) -> Self:
         """Widen the range to hold small bright spots too, of which percentiles know nothing: `together` one for all.
@@ -173,7 +175,7 @@ class Conditioning:
         share = np.clip((most - self.extent) / np.maximum(under + over, 1e-12), 0, 1)
         bottom, top = bottom - share * under, top + share * over
         extent = top - bottom
-        if together and (self.opponents or self.joint):
+        if together:
             extent = np.full_like(extent, extent.max())
         return replace(self, middle=((bottom + top) / 2).astype(np.float32), extent=extent.astype(np.float32))
 
@@ -225,13 +227,13 @@ class Conditioning:
 
         ::
 
-            r(z) = z - clip(z, m - e/2 - 5σ, m + e/2 + 5σ)
+            r(z) = z - clip(z, m - e/2 - 3σ, m + e/2 + 3σ)
 
         m is the `middle`, e the `extent`, σ the level of the noise. A network sees z - r(z), and gets r(z) back after.
         It is zero where impulses are all the noise there is.
         """
         values, _ = filled(values)
-        if not all(map(_noisy, self.ways)):
+        if not _noisy(self.ways):
             return np.zeros_like(values)
         half, off = self.extent / 2 + SURELY_BEYOND * level, self.mixed(values) - self.middle
         over: Array = off - np.clip(off, -half, half)
