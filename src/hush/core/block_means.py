@@ -19,6 +19,7 @@ def block_means(values: Array, side: int) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> block_means(np.arange(10.0).reshape(2, 5), 2).tolist()
     [[3.0, 5.0]]
     """
