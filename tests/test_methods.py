@@ -68,6 +68,15 @@ def test_constructor_stores_and_nothing_else(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("axes", "other"), [("YXS", "YXC"), ("YXC", "YXS")])
+def test_colours_and_channels_are_not_taken_for_each_other(name: str, axes: str, other: str) -> None:
+    values = np.random.default_rng(0).normal(100, 9, (33, 20, 3)).astype(np.float32)
+    model = taught(build(name), Image(values, axes))
+    with pytest.raises(HushError, match="3"):
+        model.run(Image(values, other))
+
+
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(
     ("axes", "shape", "dtype"),
     [

@@ -150,6 +150,19 @@ def test_the_bias_of_magnitudes_is_taken_off() -> None:
     assert corner == pytest.approx(20 * np.sqrt(2 - np.pi / 2), rel=0.06)
 
 
+def test_the_deviation_of_corrected_magnitudes_is_that_of_their_errors() -> None:
+    clean = diffusion((6, 24, 24), volumes=40).astype(np.float64)
+    image = Image(Rician(20).sample(clean, np.random.default_rng(0)), "TZYX")
+    plain, corrected = (np.zeros(clean.shape, np.float32) for _ in range(2))
+    build("mppca").fit(image).run(image, std=plain)
+    result = build("mppca", rician=True).fit(image).run(image, std=corrected)
+    assert (corrected >= plain * 0.999).all()
+    dark = (clean > 0) & (clean < 40)  # a magnitude hardly tells the signal here
+    errors = result.image.data[dark] - clean[dark]
+    error, told = (float(np.sqrt(np.mean(values**2))) for values in (errors, corrected[dark]))
+    assert told == pytest.approx(error, rel=0.15)
+
+
 def test_agrees_with_dipy() -> None:
     local = pytest.importorskip("dipy.denoise.localpca")
     clean = low_rank(40, (6, 10, 10), 3)

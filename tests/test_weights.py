@@ -23,6 +23,7 @@ from hush.estimation.report import ChannelNoise, NoiseReport
 from hush.nets.resunet import ResUNet
 from hush.pretrained import data, train, weights
 from hush.pretrained.card import CameraNoise
+from hush.pretrained.trainings import TRAININGS
 from hush.quality import risk
 from hush.training.patches import Batch
 
@@ -411,6 +412,18 @@ def test_weights_are_listed_with_their_card(made: Path, run: Run) -> None:
     code, out, _ = run("weights", "tiny")
     assert "| cells | 2 | 70% | made |" in out
     assert (made / "tiny.md").read_text("utf-8") == out.rstrip("\n") + "\n"
+
+
+def test_networks_of_one_task_are_listed_with_their_card(run: Run) -> None:
+    code, out, _ = run("weights", "--json")
+    assert code == 0
+    listed = {row["name"]: row for row in map(json.loads, out.splitlines())}
+    assert set(TRAININGS) <= set(listed)
+    for name, known in TRAININGS.items():
+        assert listed[name]["bytes"] == known.shipped.stat().st_size
+        code, out, _ = run("weights", name)
+        assert code == 0
+        assert out.startswith(f"# {known.shipped.stem}\n")
 
 
 def test_loaded_weights_are_the_trained_ones(made: Path) -> None:

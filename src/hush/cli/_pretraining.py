@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hush.cli._options import JSON, OVERWRITE, QUIET_OPTION
-from hush.core.errors import HushError, unknown
+from hush.core.errors import HushError, WeightsError, unknown
 
 
 @click.command(epilog="Example: hush pretrain gaussian-fast --data DATA -o mine.safetensors")
@@ -87,17 +87,35 @@ def pretrain(
 def weights_(name: str | None, as_json: bool) -> int:
     """List the weights that are here, or show one's card."""
     from hush.pretrained import weights
+    from hush.pretrained.trainings import TRAININGS
 
+    here = weights.paths()
+    special = {one: known for one, known in TRAININGS.items() if one not in here}  # what one task alone uses
+    if name in special:
+        text = special[name].shipped.with_suffix(".md").read_text("utf-8")
+        click.echo(json.dumps({"name": name, "card": text}) if as_json else text.rstrip("\n"))
+        return 0
+    if name is not None and name not in here:
+        raise unknown("weights", name, [*here, *special], WeightsError)
     if name is not None:
         card = weights.card(name)
         click.echo(json.dumps({"name": name} | card.as_dict()) if as_json else card.as_text(name))
         return 0
-    for one, path in weights.paths().items():
+    for one, path in here.items():
         card = weights.card(one)
         if as_json:
             click.echo(json.dumps({"name": one} | card.as_dict()))
         else:
-            where = "shipped" if path.parent == weights.HERE else str(path)
-            size = f"{card.bytes / 1e6:.1f} MB"
-            click.echo(f"{one:<20}{size:<9}{where:<9}{card.title}")
+            _line(one, path, "shipped" if path.parent == weights.HERE else str(path), card.title)
+    for one, known in special.items():
+        if as_json:
+            click.echo(json.dumps({"name": one, "title": known.title, "bytes": known.shipped.stat().st_size}))
+        else:
+            _line(one, known.shipped, "shipped", known.title)
     return 0
+
+
+def _line(name: str, path: Path, where: str, title: str) -> None:
+    """Print a line of the list of weights."""
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    click.echo(f"{name:<25}{size:<9}{where:<9}{title}")

@@ -13,7 +13,7 @@ from hush.estimation.report import NoiseReport
 from hush.methods import _stacks
 from hush.methods._base import Denoiser
 from hush.quality import risk
-from hush.quality.estimate import WINDOW, judge
+from hush.quality.estimate import judge, middle
 from hush.vst.stabilizer import Stabilizer
 
 WORTH = 1.2  # planes that the mean of a plane and its neighbours must be worth before it is tried
@@ -53,8 +53,10 @@ def tried(
         Where weights are damaged.
     """
     axis = _stacks.axis_of(image, None)
-    window = None if axis is None else _middle(image, axis)
-    if axis is None or window is None or not np.isfinite(np.asarray(window.data, np.float64)).all():
+    if axis is None:
+        return None, [], None
+    window = middle(image, **{axis: WHOLE_STACK})
+    if not np.isfinite(np.asarray(window.data, np.float64)).all():
         return None, [], None
     decisions = [Decision.at_least("planes-in-mean", _worth(window, axis, report), WORTH)]
     if not decisions[0].passed:
@@ -109,17 +111,6 @@ def _mean_and_error(errors: Array) -> tuple[float, float]:
     if len(means) < 2:
         return float(errors.mean()), float("inf")
     return float(errors.mean()), float(np.std(means, ddof=1) / np.sqrt(len(means)))
-
-
-def _middle(image: Image, axis: str) -> Image:
-    """The middle of an image, of as many planes as see each other, and of one place along other axes."""
-    most: dict[str, int] = {"Y": WINDOW, "X": WINDOW, "C": image.sizes.get("C", 1), "S": image.sizes.get("S", 1)}
-    most[axis] = WHOLE_STACK
-    cuts = []
-    for letter, size in zip(image.axes, image.data.shape, strict=True):
-        start = max(0, (size - most.get(letter, 1)) // 2)
-        cuts.append(slice(start, start + most.get(letter, 1)))
-    return replace(image, data=image.data[tuple(cuts)])
 
 
 def _worth(window: Image, axis: str, report: NoiseReport) -> float:

@@ -102,6 +102,7 @@ class Filter(PreparedInput):
             raise HushError("there is no image to look at")
         image, *_ = self.look_and_prepare(given[:1])
         self.ready(image)
+        self.looked_at_ = image.channels, image.samples()
         self.values_ = [self._value(image, number) for number in range(self._works(image))]
         return self
 
@@ -120,9 +121,10 @@ class Filter(PreparedInput):
     ) -> Result:
         """Denoise an image tile by tile; see `hush.methods._base.Denoiser.run`."""
         self.check()
-        known, here = len(self.report_.channels), image.channels * image.samples()
-        if known != here:
-            raise HushError(f"fit looked at {known} channels and colours, and the image has {here}: fit it anew")
+        (channels, colours), here = self.looked_at_, (image.channels, image.samples())
+        if (channels, colours) != here:
+            was = f"{channels} channels of {colours} colours"
+            raise HushError(f"fit looked at {was}, and the image has {here[0]} of {here[1]}: fit it anew")
         begun = time.perf_counter()
         info: dict[str, Any] = {"warnings": []}
         std = std if self.uncertain else None

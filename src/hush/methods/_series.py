@@ -30,8 +30,8 @@ class Separated:
     Attributes
     ----------
     clean : array of float, shape (volumes, [Z,] Y, X)
-    deviation : array, shape ([Z,] Y, X), or None
-        Standard deviation of `clean`, the same for all volumes.
+    deviation : array, shape (volumes, [Z,] Y, X) or ([Z,] Y, X), or None
+        Standard deviation of `clean`: of each volume, or the same for all.
     noise : array, shape ([Z,] Y, X), or None
         Standard deviation of the noise.
     """

@@ -13,10 +13,7 @@ from hush.core import registry
 from hush.core.errors import HushError, WeightsError
 from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image
-from hush.core.missing import fill
 from hush.core.pieces import Need
-from hush.estimation.camera_pipeline import eight_bits, of_a_camera
-from hush.estimation.report import MANY
 from hush.estimation.saturation import keep_flat
 from hush.methods._base import (
     STRENGTHS,
@@ -37,6 +34,8 @@ from hush.methods._certain import certain_shares, fill_with_bound, keep_the_rest
 from hush.methods._ensemble import Blend, Candidate, Trial, beside, choose
 from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
+from hush.methods._photograph import colour_window, noise_of_camera
+from hush.methods._rivals import CAMERA_KINDS, Rival, worth_a_trial
 from hush.methods._surer_level import least_of, of_all, seen_in_means, unsure, with_lowest
 from hush.pretrained import weights
 from hush.quality.diagnostics import diagnose
@@ -45,8 +44,6 @@ from hush.quality.estimate import WINDOW, judge, middle
 LOOK = 1024  # side of the window in which a result is looked at
 LARGE_WINDOW = 512  # and of the one on which methods are tried where there is time
 LEARNING_PIXELS = 170**2  # pixels of an image from which weights that know nearly all can still learn
-CAMERA_KINDS = ("poisson", "poisson_gaussian")
-LAWFUL = (*CAMERA_KINDS, "gaussian", "none")  # noise whose law the shipped network is told
 LEVEL_FACTORS = (0.85, 1.2)  # multiples of the noise's level that may be used without a word
 CONSISTENT = (0.75, 1.35)  # and at which the network may be self-consistent
 SURELY = 1.1  # of 255: the level of a camera's noise that the gauge of the network for photographs must be sure of
@@ -142,8 +139,10 @@ class Auto(PreparedInput):
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
-        photograph = self._photograph(given[0])
-        surely = self._gauged(photograph) if photograph is not None and self._of_camera(photograph) else None
+        photograph = colour_window(given[0], self.report_, LOOK)
+        surely = None
+        if photograph is not None and noise_of_camera(photograph, self.report_):
+            surely = self._gauged(photograph)
         if surely is not None:
             self._choose_for_photograph(Decision.at_least("camera-noise-level", surely, SURELY), given)
         elif self.report_.recommendation["method"] is not None:
@@ -155,23 +154,6 @@ class Auto(PreparedInput):
         """Record a decision, and give its answer."""
         self.decisions_.append(decision)
         return decision.passed
-
-    def _photograph(self, image: Image) -> Image | None:
-        """A window of colours in 8 bits whose noise is to be found; None of others, or where pixels are lost in all."""
-        noises = self.report_.channels
-        if noises[0].given or image.samples() != 3 or image.channels > 1:
-            return None
-        window = middle(image, LOOK)
-        known = np.asarray(window.data, np.float32)
-        known = known[np.isfinite(known)]
-        lost = all(noise.impulses_removed >= MANY for noise in noises)
-        return window if known.size and eight_bits(known) and not lost else None
-
-    def _of_camera(self, window: Image) -> bool:
-        """Whether noise is what a camera left: correlated or none by the analysis, or by the look of the colours."""
-        white = self.report_.recommendation["method"] is not None and all(one.white for one in self.report_.channels)
-        view = next(iter(window.planes(2))).view(window.data)
-        return not white or of_a_camera(fill(np.asarray(view, np.float32))[0])
 
     def _gauged(self, window: Image) -> float | None:
         """The level of noise, of 255, that the network for photographs is sure of; None without its weights."""
@@ -298,13 +280,13 @@ class Auto(PreparedInput):
             self.notes_.append(Finding("level-inconsistent", sentence, strange))
         return odd is not None or strange is not None
 
-    def _others(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
+    def _others(self, usual: Denoiser, doubted: bool, image: Image) -> list[Rival]:
         """What else is tried, as far as time goes: with little only where something speaks against the default."""
         learned = usual.method == "finetuned" and self.effort == "balanced"  # which took the time
         if self.ndim == 3 or ((self.effort == "fast" or learned) and not doubted):
             return []
         left, found = self.clock_.budget(image, doubted), []
-        for name, settings in self._wanted(usual, doubted, image):
+        for name, settings in worth_a_trial(usual, self.report_, image, doubted=doubted, effort=self.effort):
             if name == usual.method and "weights" not in settings:
                 continue
             needed = self.clock_.seconds(name, settings, image)
@@ -312,28 +294,6 @@ class Auto(PreparedInput):
                 found.append((name, settings))
                 left -= needed
         return found
-
-    def _wanted(self, usual: Denoiser, doubted: bool, image: Image) -> list[tuple[str, dict[str, Any]]]:
-        """What is worth a trial, best first."""
-        mask = next((channel.mask for channel in self.report_.channels if channel.mask), None)
-        wanted: list[tuple[str, dict[str, Any]]] = []
-        if usual.method == "finetuned" and self.effort == "balanced":
-            wanted.append(("pretrained", {"best": True, "tta": True}))
-        wanted.append(("bm3d", {}))
-        if self.effort == "fast":
-            return wanted
-        if any(channel.impulses_removed >= MANY for channel in self.report_.channels):  # noises over each other
-            wanted.append(("noisebreaker", {}))
-        if not mask and (doubted or any(channel.kind not in LAWFUL for channel in self.report_.channels)):
-            wanted.append(("noise2vst", {}))
-        rival = weights.rival(image.samples(), usual.weights_used, best=True)
-        if usual.weights_used and rival and not mask:
-            wanted.append(("pretrained", {"weights": rival, "tta": True}))
-        if doubted or not mask or self.effort == "thorough":
-            wanted.append(("structn2v", {"mask": mask, "tta": True}) if mask else ("n2v", {"tta": True}))
-        if self.effort == "thorough" and not mask:
-            wanted.append(("ssdn", {}))
-        return wanted
 
     def _beside(self, usual: Denoiser, images: Sequence[Image]) -> Denoiser:
         """What learned from the image, and where there is time BM3D beside it: they err in different ways.

@@ -15,7 +15,7 @@ from hush.core.device import cores
 from hush.core.image import Array
 from hush.methods._base import demand
 from hush.methods._series import Separated, Series, Tick
-from hush.noise.rician import fixed_point
+from hush.noise.rician import fixed_point, signal_of
 
 USUAL_PATCH = 5  # voxels along each axis
 BLOCK_NUMBERS = 1_000_000  # of the windows that are decomposed at once
@@ -113,7 +113,40 @@ class MPPCA(Series):
         if not self.rician:
             return Separated(clean, deviation, np.sqrt(variance))
         signal, sigma = fixed_point(clean, variance)
-        return Separated(signal.astype(clean.dtype), deviation, sigma)
+        return Separated(signal.astype(clean.dtype), of_signal(clean, deviation, sigma), sigma)
+
+
+def of_signal(mean: Array, deviation: Array, sigma: Array) -> Array:
+    """Return the standard deviation of signals, of which magnitudes have a mean that is known this well.
+
+    ::
+
+        s(m): the signal whose magnitudes have the mean m, of noise σ
+        d_s = max(d, (s(m + d) - s(m - d)) / 2)
+
+    It is larger in the dark, where a small change of the mean is a large one of the signal.
+
+    Parameters
+    ----------
+    mean : array, shape (volumes, [Z,] Y, X)
+    deviation : array, shape ([Z,] Y, X)
+        Of `mean`.
+    sigma : array, shape ([Z,] Y, X)
+        Of the noise in the two channels of the receiver.
+
+    Returns
+    -------
+    array, shape (volumes, [Z,] Y, X)
+
+    Examples
+    --------
+    >>> bright, dark = of_signal(np.array([500.0, 15.0]), np.array(2.0), np.array(10.0))
+    >>> round(float(bright), 2), bool(dark > 3)
+    (2.0, True)
+    """
+    above, below = (signal_of(mean + sign * deviation, sigma) for sign in (1, -1))
+    wider: Array = np.maximum(deviation, (above - below) / 2)
+    return wider
 
 
 def window_sides(shape: tuple[int, ...], patch: int | None) -> tuple[int, ...]:

@@ -131,7 +131,7 @@ class Rician(NoiseModel):
         mean : array of float
             For example a denoised image; below the mean of pure noise the result is 0.
         """
-        return _signal(np.asarray(mean, np.float64), self.sigma)
+        return signal_of(np.asarray(mean, np.float64), self.sigma)
 
 
 RATIOS = np.concatenate([np.linspace(0, 8, 2049), np.linspace(8, 100, 512)[1:]])  # signal over sigma, of tables
@@ -171,11 +171,17 @@ def fixed_point(mean: Array, variance: Array) -> tuple[Array, Array]:
         too_much = sigma**2 * np.interp(ratio, means, variances).mean(0) > variance
         least, most = np.where(too_much, least, sigma), np.where(too_much, sigma, most)
     sigma = (least + most) / 2
-    return _signal(mean, sigma), sigma
+    return signal_of(mean, sigma), sigma
 
 
-def _signal(mean: Array, sigma: Array) -> Array:
-    """The signal of which magnitudes have this mean; 0 where that is below the mean of pure noise."""
+def signal_of(mean: Array, sigma: Array) -> Array:
+    """Return the signal of which magnitudes have this mean; 0 where that is below the mean of pure noise.
+
+    Examples
+    --------
+    >>> signal_of(Rician(10).moments(np.array([15.0, 80.0]))[0], np.array(10.0)).round(1).tolist()
+    [15.0, 80.0]
+    """
     means, safe = Rician(1.0).moments(RATIOS)[0], np.maximum(sigma, tiny(mean))
     ratio = mean / safe
     far = mean - sigma**2 / (2 * np.maximum(mean, safe))  # beyond the table

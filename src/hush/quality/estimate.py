@@ -132,15 +132,18 @@ def hidden_risk(
     return risk.hidden(domain.through(blind), noisy, domain.sigma, mask=domain.mask, phases=1, seed=seed)
 
 
-def middle(image: Image, side: int = WINDOW) -> Image:
+def middle(image: Image, side: int = WINDOW, **longer: int) -> Image:
     """Return the middle of an image: `side` pixels high and wide at most, and one plane of a stack or of frames.
+
+    Along an axis that is named in `longer`, so many planes.
 
     Examples
     --------
-    >>> middle(Image(np.zeros((2, 9, 400, 90)), "CZYX")).data.shape
-    (2, 1, 256, 90)
+    >>> image = Image(np.zeros((2, 9, 400, 90)), "CZYX")
+    >>> middle(image).data.shape, middle(image, Z=5).data.shape
+    ((2, 1, 256, 90), (2, 5, 256, 90))
     """
-    most = {"Y": side, "X": side, "C": image.sizes.get("C", 1), "S": image.sizes.get("S", 1)}
+    most = {"Y": side, "X": side, "C": image.sizes.get("C", 1), "S": image.sizes.get("S", 1)} | longer
     cuts = []
     for axis, size in zip(image.axes, image.data.shape, strict=True):
         start = max(0, (size - most.get(axis, 1)) // 2)

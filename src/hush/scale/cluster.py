@@ -219,6 +219,11 @@ def check(where: str) -> None:
 def workers_here(where: str) -> int | None:
     """Return how many workers are to be started on this machine; None for a cluster that is somewhere.
 
+    Raises
+    ------
+    HushError
+        Where it is no address of a cluster, or Dask is not installed.
+
     Examples
     --------
     >>> workers_here("local:3"), workers_here("tcp://10.0.0.1:8786")

@@ -1,0 +1,39 @@
+"""Whether an image is a photograph as a camera stores it: colours in 8 bits, smoothed and compressed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hush.core.image import Image
+from hush.core.missing import fill
+from hush.estimation.camera_pipeline import eight_bits, of_a_camera
+from hush.estimation.report import MANY, NoiseReport
+from hush.quality.estimate import middle
+
+
+def colour_window(image: Image, report: NoiseReport, side: int) -> Image | None:
+    """Return the middle of an image of colours in 8 bits; None of another image, or where pixels are lost in all.
+
+    Parameters
+    ----------
+    image : Image
+    report : NoiseReport
+        Whose noise was given is not looked at again: None.
+    side : int
+        Of the window, in pixels.
+    """
+    noises = report.channels
+    if noises[0].given or image.samples() != 3 or image.channels > 1:
+        return None
+    window = middle(image, side)
+    known = np.asarray(window.data, np.float32)
+    known = known[np.isfinite(known)]
+    lost = all(noise.impulses_removed >= MANY for noise in noises)
+    return window if known.size and eight_bits(known) and not lost else None
+
+
+def noise_of_camera(window: Image, report: NoiseReport) -> bool:
+    """Whether noise is what a camera left: correlated or none by the analysis, or by the look of the colours."""
+    white = report.recommendation["method"] is not None and all(one.white for one in report.channels)
+    view = next(iter(window.planes(2))).view(window.data)
+    return not white or of_a_camera(fill(np.asarray(view, np.float32))[0])
