@@ -286,6 +286,25 @@ def test_the_level_that_a_gauge_finds_is_told_unless_one_is_given(
     assert model.surely_ == pytest.approx(0.04 * 255 * np.exp(-0.2), rel=0.01)
 
 
+@pytest.mark.parametrize("white", [65535, 1.0, 1e-9, 4e8])
+def test_colours_are_taken_from_black_to_white_whatever_their_numbers(white: float) -> None:
+    rng = np.random.default_rng(0)
+    clean = data.coffee()[40:168, 150:278].astype(float)
+    drawn = ndimage.gaussian_filter(rng.normal(0, 1, clean.shape), (0.7, 0.7, 0))
+    photo = np.clip(np.rint(clean + 12 * drawn / drawn.std()), 0, 255).astype(np.uint8)
+    other = (photo * (white / 255)).astype(np.uint16 if white == 65535 else np.float32)
+    results = []
+    for values in (photo, other):
+        model = registry.get("methods", "auto")().fit(Image(values, "YXS"))
+        results.append(model.run(Image(values, "YXS")))
+    assert {one.info["reason_code"] for one in results} == {"camera-photograph"}
+    eight, same = results[0].image.data, results[1].image.data.astype(np.float64) * (255 / white)
+    if white in (65535, 1.0):  # which are known for white
+        assert np.abs(same.clip(0, 255) - eight).max() < 0.6  # 8 bits are rounded
+    for found in (eight, same):
+        assert np.square(found - clean).mean() < np.square(photo - clean).mean() / 2
+
+
 def test_noise_too_strong_for_a_gauge_is_found_in_means_of_pixels() -> None:
     clean = data.coffee()[40:296, 150:406].astype(float) / 8
     drawn = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, clean.shape), (0.5, 0.5, 0))

@@ -16,7 +16,8 @@ from hush.datasets import hard
 from hush.estimation.report import NoiseReport
 from hush.methods._base import Result
 from hush.methods._certain import certain_shares, keep_the_rest
-from hush.methods._surer_level import of_all, seen_in_means, unsure, with_lowest
+from hush.methods._surer_level import AGREED, LEAST_OF_AGREED, agreed, of_all, seen_in_means, unsure, with_lowest
+from hush.quality.risk import Consistent
 
 SIDE = 128
 SCENE = waves(SIDE).astype(np.float32)
@@ -145,3 +146,50 @@ def test_strong_noise_in_a_colour_photograph_is_removed(level: float, gain: floa
     raised = [one for one in model.decisions_ if one.name == "lowest-level"]
     assert raised  # and how far is said
     assert raised[-1].value == pytest.approx(min(c.interval["level"][0] / c.level for c in model.report_.channels))
+
+
+@pytest.mark.parametrize(
+    ("found", "share"),
+    [
+        (Consistent(1.0, 0.3), LEAST_OF_AGREED),
+        (Consistent(0.9, 0.3), 0.9 * LEAST_OF_AGREED),
+        (Consistent(1.0, 0.9), 0.1),  # the noise that it passes it does not know
+        (Consistent(AGREED[1] + 0.05, 0.3), 0.1),  # texture
+        (Consistent(4.0, 0.0), 0.1),
+        (Consistent(0.5, 0.3), 0.1),
+        (None, 0.1),
+    ],
+)
+def test_a_level_on_which_the_network_agrees_is_likely_to_be_most_of_it(found: Consistent | None, share: float) -> None:
+    report = analysed(noisy(SCENE, "gaussian:sigma=20"), 0.1)
+    level = report.channels[0].level
+    (one,) = agreed(report, [found]).channels
+    assert one.interval["level"] == pytest.approx((share * level, level))
+
+
+def test_of_colours_one_answer_is_that_of_all() -> None:
+    one = analysed(noisy(SCENE, "gaussian:sigma=20"), 0.1)
+    report = replace(one, channels=one.channels * 3)
+    lows = [noise.interval["level"][0] / noise.level for noise in agreed(report, [Consistent(1.0, 0.2)]).channels]
+    assert lows == pytest.approx([LEAST_OF_AGREED] * 3)
+    two = [Consistent(1.0, 0.2), Consistent(2.0, 0.2)]  # neither of all colours nor of each
+    assert agreed(report, two) is report
+
+
+@pytest.mark.parametrize("noise", ["correlated:sigma=20,length=0.7", "correlated:sigma=10,length=0.5"])
+@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
+def test_correlated_noise_of_a_photograph_is_removed(noise: str) -> None:
+    clean = data.camera()[100:356, 100:356].astype(np.float32)
+    image = noisy(clean, noise)
+    by_auto = hush.Auto().fit(image).run(image)
+    by_network = registry.get("methods", "pretrained")().fit(image).run(image)
+    assert by_auto.info["share"] > 0.8
+    assert hush.psnr(by_auto.image.data, clean, 255) > hush.psnr(by_network.image.data, clean, 255) - 0.3
+
+
+@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
+def test_texture_on_which_the_network_does_not_agree_stays() -> None:
+    case = next(one for one in hard.design() if (one.kind, one.noise) == ("texture-pink", "clean") and one.size < 200)
+    image, clean, peak = hard.make(case)
+    after = hush.denoise(image).data.astype(float)
+    assert 255 * np.sqrt(np.mean((after - clean) ** 2)) / peak < 0.1

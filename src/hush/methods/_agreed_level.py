@@ -48,7 +48,7 @@ def agreed(
         return level
     _, variance = model.moments(remove(values, one, level))
     probe = np.sqrt(variance) * np.random.default_rng(0).standard_normal(values.shape)
-    factor = risk.consistent(
+    factor, _ = risk.consistent(
         lambda noisy, times: remove(noisy, one, level * times),
         values,
         probe.astype(np.float32),

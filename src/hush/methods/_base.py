@@ -28,6 +28,7 @@ from hush.core.sample import sample_of
 from hush.estimation.report import NoiseReport
 from hush.methods._pieces import Freezing, run_in_pieces
 from hush.methods._sharpen import sharpen
+from hush.quality.risk import Consistent
 
 Images = Sequence[Image | Array] | Image | Array
 Report = Callable[..., None]
@@ -94,6 +95,11 @@ class Result:
     image: Image
     std: Image | None = None
     info: dict[str, Any] = field(default_factory=dict)
+
+    def with_axes(self, axes: str) -> Result:
+        """Return it with other names of the axes: the values stay where they are."""
+        std = None if self.std is None else dataclasses.replace(self.std, axes=axes)
+        return Result(dataclasses.replace(self.image, axes=axes), std, self.info | {"axes": axes})
 
 
 @dataclass(kw_only=True, eq=False)
@@ -194,7 +200,7 @@ class Denoiser(Freezing):
         return ()
 
     @property
-    def self_consistent(self) -> Sequence[float]:
+    def self_consistent(self) -> Sequence[Consistent | None]:
         """Multiples of that level at which its estimate explains the residual; empty where that is not known."""
         return ()
 

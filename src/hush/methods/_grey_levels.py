@@ -72,14 +72,19 @@ class GreyLevels:
         """Whether the image is in grey levels already."""
         return self.black == 0 and self.white == PEAK
 
+    @property
+    def unit(self) -> float:
+        """What a grey level is in image units."""
+        return (self.white - self.black) / PEAK
+
     def into(self, values: Array) -> Array:
         """Return values in grey levels, float32."""
         if self.own:
             return np.asarray(values, np.float32)
-        return ((np.asarray(values, np.float64) - self.black) * (PEAK / (self.white - self.black))).astype(np.float32)
+        return ((np.asarray(values, np.float64) - self.black) * (1 / self.unit)).astype(np.float32)
 
     def back(self, values: Array) -> Array:
         """Return grey levels in image units."""
         if self.own:
             return values
-        return np.asarray(values, np.float64) * ((self.white - self.black) / PEAK) + self.black
+        return np.asarray(values, np.float64) * self.unit + self.black

@@ -10,12 +10,13 @@ import numpy as np
 
 from hush import io
 from hush.core.errors import HushError
-from hush.core.findings import Finding
+from hush.core.findings import Decision, Finding
 from hush.core.image import Array, Image, as_image
 from hush.core.missing import fill
 from hush.core.pieces import Need
 from hush.core.units import Units
 from hush.estimation.analyze import without_dark
+from hush.estimation.one_scene import shared_structure
 from hush.estimation.report import NoiseReport
 from hush.estimation.stripes import destriped
 from hush.methods._base import Denoiser, Report, Result, Strength, warn
@@ -23,6 +24,10 @@ from hush.methods._counts import of_squares, side_of_squares, spread_out, summed
 from hush.methods._set_aside import put_back, set_aside, with_contrast
 from hush.noise import parse
 from hush.pretrained.analyze import analyze
+from hush.quality.estimate import middle
+
+COLOURS_LOOKED_AT = 1024  # side of the window in which colours are compared
+ONE_SCENE = 0.6  # structure that the colours of one scene share at least: composites to .4, photographs from .8
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,8 +103,9 @@ class PreparedInput(NoiseAware):
     """A method whose `fit` and `run_prepared` work on images as they are `prepared`: `run` gives back the files' own.
 
     It is shown an image without what is set aside and without stripes, in units near one. Of colours that are all the
-    same, as grey micrographs are exported, it is shown one: their noise is the same too. Where single photons were
-    counted, and are rare, it is shown sums over squares.
+    same, as grey micrographs are exported, it is shown one: their noise is the same too. Colours that share no
+    structure, as dyes in a composite, it is shown as channels. Where single photons were counted, and are rare, it is
+    shown sums over squares.
 
     Attributes
     ----------
@@ -111,12 +117,15 @@ class PreparedInput(NoiseAware):
         Side of the squares whose sums are shown.
     report_ : NoiseReport
         The noise of what is shown.
+    scene_ : Decision or None
+        Whether colours are those of one scene; none where there are no colours, or the method is to take them together.
     """
 
     found_: NoiseReport = field(init=False, repr=False)
     report_: NoiseReport = field(init=False, repr=False)
     units_ = Units()  # until `fit`
     squares_ = 1
+    scene_: Decision | None = None
     single_ = False  # of a copy that is frozen: whether one colour stands for all
 
     @property
@@ -128,7 +137,7 @@ class PreparedInput(NoiseAware):
         """Say what it needs to work on pieces of an image."""
         if not self.cuts:
             return super().need(image)
-        need = self.need_prepared(image)
+        need = self.need_prepared(self._as_channels(image))
         return replace(need, margin=need.margin * self.squares_, multiple=need.multiple * self.squares_)
 
     def need_prepared(self, image: Image) -> Need:
@@ -137,6 +146,7 @@ class PreparedInput(NoiseAware):
 
     def freeze(self, sample: Image) -> None:
         """Find out what depends on all of an image; see `freeze_prepared`."""
+        sample = self._as_channels(sample)
         cleared = self.cleared(sample)
         self.single_ = cleared.axes != sample.axes
         self.freeze_prepared(self._near(cleared))
@@ -146,7 +156,8 @@ class PreparedInput(NoiseAware):
 
     def look_and_prepare(self, images: Sequence[Image]) -> list[Image]:
         """Find out the noise of the first image, and return all as the method is shown them."""
-        clear = [self.cleared(image) for image in images]
+        self.scene_ = self._one_scene(images[0])
+        clear = [self.cleared(self._as_channels(image)) for image in images]
         self.units_ = Units.of(clear[0])
         self.found_ = self._report or self.analysed(clear[0])
         self.report_ = self.found_.in_units(self.units_)
@@ -160,7 +171,23 @@ class PreparedInput(NoiseAware):
 
     def prepared(self, image: Image) -> Image:
         """Return an image as the method is shown it."""
-        return self._near(self.cleared(image))
+        return self._near(self.cleared(self._as_channels(image)))
+
+    def _one_scene(self, image: Image) -> Decision | None:
+        """Decide whether the colours of an image share structure; None where they are taken together all the same."""
+        together = self.joint_channels or self.blind or not (self.strength_luma is None is self.strength_chroma)
+        if together or image.samples() != 3 or image.channels > 1 or image.alpha:
+            return None
+        window = middle(image, COLOURS_LOOKED_AT)
+        values = next(iter(window.planes(2))).view(window.data)
+        shared = shared_structure(fill(np.asarray(values, np.float64))[0])
+        return Decision.at_least("structure-shared-by-colours", shared, ONE_SCENE)
+
+    def _as_channels(self, image: Image) -> Image:
+        """An image whose colours are channels, where they share no structure."""
+        if self.scene_ is None or self.scene_.passed or "C" in image.axes:
+            return image
+        return replace(image, axes=image.axes.replace("S", "C"))
 
     @property
     def _striped(self) -> bool:
@@ -203,10 +230,18 @@ class PreparedInput(NoiseAware):
         """Denoise an image; see `hush.methods._base.Denoiser.run`."""
         if not hasattr(self, "report_"):
             raise HushError(f"{type(self).__name__} has learned nothing yet: call fit first")
-        noisy = as_image(image)
+        given, strength = as_image(image), strength or self.own_strength
+        seen = self._as_channels(given)
+        if seen is given:
+            return self._run_whole(given, out, done, std, strength)
+        return self._run_whole(seen, out, done, std, strength.grey).with_axes(given.axes)
+
+    def _run_whole(
+        self, noisy: Image, out: Array | None, done: Report | None, std: Array | None, strength: Strength
+    ) -> Result:
+        """Denoise an image, and put back what was set aside."""
         clear, aside = set_aside(noisy)
         clear = self._single(self._undarkened(clear))
-        strength = strength or self.own_strength
         shown = self._near(clear)
         if shown is noisy and not self._counts_whole(noisy if out is None else out):
             result = self.run_prepared(noisy, out, done, std, strength)

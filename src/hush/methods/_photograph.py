@@ -1,4 +1,4 @@
-"""Whether an image is a photograph as a camera stores it: colours in 8 bits, smoothed and compressed."""
+"""Whether an image is a photograph as a camera or a converter of raw files stores it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from hush.core.image import Image
 from hush.core.missing import fill
-from hush.estimation.camera_pipeline import eight_bits, of_a_camera
+from hush.estimation.camera_pipeline import of_a_camera
 from hush.estimation.report import MANY, NoiseReport
 from hush.quality.estimate import middle
 
 
 def colour_window(image: Image, report: NoiseReport, side: int) -> Image | None:
-    """Return the middle of an image of colours in 8 bits; None of another image, or where pixels are lost in all.
+    """Return the middle of an image of colours; None of another image, or where pixels are lost in all.
 
     Parameters
     ----------
@@ -26,10 +26,8 @@ def colour_window(image: Image, report: NoiseReport, side: int) -> Image | None:
     if noises[0].given or image.samples() != 3 or image.channels > 1:
         return None
     window = middle(image, side)
-    known = np.asarray(window.data, np.float32)
-    known = known[np.isfinite(known)]
     lost = all(noise.impulses_removed >= MANY for noise in noises)
-    return window if known.size and eight_bits(known) and not lost else None
+    return window if np.isfinite(np.asarray(window.data, np.float32)).any() and not lost else None
 
 
 def noise_of_camera(window: Image, report: NoiseReport) -> bool:

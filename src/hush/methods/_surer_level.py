@@ -16,7 +16,11 @@ from hush.pretrained.analyze import analyze
 from hush.pretrained.conditioning import PEAK
 from hush.pretrained.level_data import LEVELS
 from hush.quality.estimate import middle
+from hush.quality.risk import Consistent
 
+AGREED = (0.85, 1.1)  # multiples of the level that was found at which the network's own agrees with it
+LEAST_OF_AGREED = 0.7  # of a level on which both agree: what it is at least, by development images
+MOST_PASSED = 0.75  # share of its noise that passes a network which can still say how strong that is
 MEANS_OF = 2  # pixels a side: the means of so many have a half of white noise
 MEANS_SIDE = 1024  # of the window of which they are taken
 
@@ -48,6 +52,31 @@ def of_all(report: NoiseReport, level: float) -> list[float]:
     """Divide a level of all channels together, the root of the mean of their variances, as what was found is."""
     found = float(np.sqrt(np.mean([one.level**2 for one in report.channels])))
     return [level * one.level / max(found, 1e-30) for one in report.channels]
+
+
+def agreed(report: NoiseReport, found: Sequence[Consistent | None]) -> NoiseReport:
+    """Return a report whose lowest levels are raised where the network by itself finds the level of the analysis.
+
+    What the network removes, and its own uncertainty, make up the noise that it was told: this holds of noise, and not
+    of texture, which it takes for more noise than there is. Of noise that it passes it can say nothing.
+
+    Parameters
+    ----------
+    report : NoiseReport
+    found : sequence of Consistent or None
+        The network's own level over that of the analysis, for each channel; see `hush.quality.risk.consistent`.
+    """
+    samples = len(report.channels) // max(len(found), 1)
+    if not unsure(report) or samples * len(found) != len(report.channels):
+        return report
+    sure = [one.factor if one and _agrees(one) else 0.0 for one in found for _ in range(samples)]
+    levels = [LEAST_OF_AGREED * factor * one.level for one, factor in zip(report.channels, sure, strict=True)]
+    return with_lowest(report, levels)
+
+
+def _agrees(found: Consistent) -> bool:
+    """Whether a network's own level is that of the analysis."""
+    return found.passed <= MOST_PASSED and AGREED[0] <= found.factor <= AGREED[1]
 
 
 def seen_in_means(report: NoiseReport, image: Image) -> NoiseReport:

@@ -36,7 +36,7 @@ from hush.methods._mosaic import is_mosaic
 from hush.methods._noise_aware import PreparedInput
 from hush.methods._photograph import colour_window, noise_of_camera
 from hush.methods._rivals import CAMERA_KINDS, Rival, worth_a_trial
-from hush.methods._surer_level import least_of, of_all, seen_in_means, unsure, with_lowest
+from hush.methods._surer_level import agreed, least_of, of_all, seen_in_means, unsure, with_lowest
 from hush.pretrained import weights
 from hush.quality.diagnostics import diagnose
 from hush.quality.estimate import WINDOW, judge, middle
@@ -135,7 +135,7 @@ class Auto(PreparedInput):
         self.verdict_ = self.report_.verdict
         self.trials_: list[Trial] = []
         self.notes_: list[Finding] = []
-        self.decisions_: list[Decision] = []
+        self.decisions_: list[Decision] = [] if self.scene_ is None else [self.scene_]
         self.chosen_: Denoiser | None = None
         self.usual_: Denoiser | None = None
         self.reason_ = self.usual_reason_ = self.report_.reason
@@ -144,7 +144,7 @@ class Auto(PreparedInput):
         if photograph is not None and noise_of_camera(photograph, self.report_):
             surely = self._gauged(photograph)
         if surely is not None:
-            self._choose_for_photograph(Decision.at_least("camera-noise-level", surely, SURELY), given)
+            self._choose_for_photograph(Decision.at_least("camera-noise-level", surely[0], SURELY), given)
         elif self.report_.recommendation["method"] is not None:
             self._take_surer_level(given[0], photograph)
             self.chosen_ = self._with_neighbours(self._choose(given), given)
@@ -155,19 +155,23 @@ class Auto(PreparedInput):
         self.decisions_.append(decision)
         return decision.passed
 
-    def _gauged(self, window: Image) -> float | None:
-        """The level of noise, of 255, that the network for photographs is sure of; None without its weights."""
+    def _gauged(self, window: Image) -> tuple[float, float] | None:
+        """The level that the network for photographs is sure of, where white is 255 and in units of the image.
+
+        None without its weights.
+        """
         try:
             model = self._build("pretrained", {"weights": weights.BLIND_WEIGHTS}).use(self.report_).fit([window])
         except WeightsError:
             return None
-        return float(vars(model)["surely_"])
+        surely, unit = vars(model)["surely_"], vars(model)["levels_"].unit
+        return surely, surely * unit
 
     def _take_surer_level(self, image: Image, photograph: Image | None) -> None:
         """Raise the lowest likely level of white noise to what another estimate is sure of, and record how far."""
         raised = seen_in_means(self.report_, image)
         if photograph is not None and unsure(raised) and (surely := self._gauged(photograph)) is not None:
-            raised = with_lowest(raised, of_all(raised, surely))
+            raised = with_lowest(raised, of_all(raised, surely[1]))
         if raised is not self.report_:
             self.report_ = raised
             self.decisions_.append(least_of(raised))
@@ -189,6 +193,7 @@ class Auto(PreparedInput):
         """The default, or what is surely better; None where there is nothing to remove."""
         name, settings, usual = self._usual(images)
         self.usual_, self.usual_reason_ = usual, self.reason_
+        self.report_ = agreed(self.report_, usual.self_consistent)
         odd = self._odd(usual)
         window = middle(images[0])
         if not np.isfinite(np.asarray(window.data, np.float64)).all():
@@ -262,7 +267,8 @@ class Auto(PreparedInput):
     def _odd(self, model: Denoiser) -> bool:
         """Note what speaks against the network before its result is looked at; whether something does."""
         levels = [Decision.within("level-used", factor, *LEVEL_FACTORS) for factor in model.level_factors]
-        own = [Decision.within("level-self-consistent", factor, *CONSISTENT) for factor in model.self_consistent]
+        found = [one.factor for one in model.self_consistent if one]
+        own = [Decision.within("level-self-consistent", factor, *CONSISTENT) for factor in found]
         self.decisions_ += levels + own
         odd = next((one.value for one in levels if not one.passed), None)
         strange = next((one.value for one in own if not one.passed), None)
@@ -422,7 +428,9 @@ class Auto(PreparedInput):
 
     def _said(self, model: Denoiser | None, reason: Finding) -> dict[str, Any]:
         """What the page and ``--json`` say of the choice."""
-        first = "the stripes are taken off; " if self._striped else ""
+        apart = self.scene_ is not None and not self.scene_.passed
+        first = "the colours share no structure, so each is denoised by itself; " if apart else ""
+        first += "the stripes are taken off; " if self._striped else ""
         last = f"; {self.share_:.0%} of it, which is surely noise" if model is not None and self.share_ < 1 else ""
         ranked = sorted(self.trials_, key=lambda trial: trial.risk.value)
         info = {

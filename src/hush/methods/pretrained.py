@@ -18,20 +18,22 @@ from hush.core.errors import HushError
 from hush.core.image import Array, Image
 from hush.core.missing import fill
 from hush.core.tiling import windows
+from hush.estimation.camera_pipeline import eight_bits
 from hush.estimation.correlation import like
 from hush.estimation.report import ChannelNoise
 from hush.methods._apply import mean_over_symmetries
 from hush.methods._base import Report, Result, Strength, demand
 from hush.methods._filter import Filter
+from hush.methods._grey_levels import GreyLevels
 from hush.methods._mosaic import MosaicConditioning, is_mosaic
 from hush.nets._parts import pad_end
 from hush.pretrained import weights
 from hush.pretrained.card import Card
 from hush.pretrained.conditioning import PEAK, Conditioning, dark, filled, noisy_where, waves
 from hush.quality import risk
+from hush.quality.estimate import middle
 from hush.vst.stabilizer import Stabilizer
 
-UNTOLD = Stabilizer(ChannelNoise("gaussian", 0.0, 0.0, 1.0, 0.0, 1.0), transform=False)
 # share of its deviation that noise lacks where photons are few; share of such pixels that counts
 DEFICIT, DEFICIT_SHARE = 0.1, 0.02
 MOST_SCALE = 1.6  # multiple of a level that was found; only one that was said can be further off
@@ -63,9 +65,9 @@ class Pretrained(Filter):
         Choose it; otherwise it is 1.
     weights : str or None
         Name of shipped or cached weights, see ``hush weights``; None: by the noise and the colours of the image.
-        Some are told nothing of the noise: for colour photographs of 0 to 255 as a camera stores them, whose noise its
-        smoothing and JPEG have changed beyond what an analysis can say. They may find one level themselves: of these
-        `scale` is that level, of 255.
+        Some are told nothing of the noise: for colour photographs from black, 0, to white, as a camera or a converter
+        of raw files stores them, whose noise has been changed beyond what an analysis can say. They may find one level
+        themselves: of these `scale` is that level, where white is 255.
     best : bool
         Where weights are taken by the noise: those of more arithmetic, if there are any for it.
     device, precision : str or None
@@ -131,7 +133,8 @@ class Pretrained(Filter):
         """Take the weights for the colours and the noise of an image."""
         self.samples_ = image.samples()
         self.mosaic_ = self.joint_channels and is_mosaic(image)
-        self.own_: list[float] = []
+        self.own_: list[risk.Consistent | None] = []
+        self.levels_ = self._levels(image)
         self.surely_: float | None = None  # the level of noise that a gauge is sure of: a deviation below what it finds
         self.taken_ = self.weights or self._suited(image)
         known, here = weights.card(self.taken_).channels, image.samples(self.joint_channels)
@@ -140,6 +143,15 @@ class Pretrained(Filter):
                 f"the weights {self.taken_} are for {known} colours a pixel, and this image has {here}: "
                 "leave them out, and others are taken"
             )
+
+    def _levels(self, image: Image) -> GreyLevels:
+        """What is black and white in an image, for weights that are told nothing else."""
+        if not self.blind:
+            return GreyLevels()
+        window = middle(image, GAUGED)
+        known = np.asarray(window.data, np.float32)
+        known = known[np.isfinite(known)]
+        return GreyLevels() if not known.size or eight_bits(known) else GreyLevels.of(self._views(window, 0))
 
     def _suited(self, image: Image) -> str:
         """The name of the weights for the noise of an image."""
@@ -161,8 +173,8 @@ class Pretrained(Filter):
         return self.values_
 
     @property
-    def self_consistent(self) -> Sequence[float]:
-        """Multiples of that level at which the network's estimate explains the residual."""
+    def self_consistent(self) -> Sequence[risk.Consistent | None]:
+        """Multiples of that level at which the network's estimate explains the residual; None: not measured."""
         return self.own_
 
     @property
@@ -237,12 +249,12 @@ class Pretrained(Filter):
     # Applying ------------------------------------------------------------------------------------
 
     def _ways(self, image: Image, number: int) -> list[Stabilizer]:
-        return [UNTOLD] * self.samples_ if self.blind else super()._ways(image, number)
+        return [untold(self.levels_.unit)] * self.samples_ if self.blind else super()._ways(image, number)
 
     def prepare(self, views: Sequence[Array], ways: Sequence[Stabilizer]) -> Conditioning:
         """Look at some planes of a channel: how they are to be shown."""
         if self.blind:
-            return Conditioning.untold(ways, self._loaded[1])
+            return Conditioning.untold(ways, self._loaded[1], self.levels_.black, self.levels_.white)
         if self.mosaic_ and self._loaded[1].channels == 1:
             return MosaicConditioning.of(views, ways, self._loaded[1], True)
         return Conditioning.of(views, ways, self._loaded[1], self.samples_ > 1 and not self.joint_channels)
@@ -255,16 +267,17 @@ class Pretrained(Filter):
         whole, _ = filled(ready)
         where = noisy_where(whole, ways)
         if where.mean() < FULL_NOISE:
-            self.own_.append(1.0)
+            self.own_.append(None)
             return 1.0
         real = sigma.reshape(-1, 1, 1) * (1 - dark(whole, ways)).clip(0.05)
-        own = risk.consistent(
+        found = risk.consistent(
             lambda values, scale: self.filter_trial(values, sigma, scale, prepared),
             whole,
             (real * like(ready.shape, prepared.lags, self.seed)).astype(np.float32),
             where,
         )
-        self.own_.append(own)
+        self.own_.append(found)
+        own = found.factor
         if abs(own - 1) < NEAR_ONE:
             return 1.0
         least, most = _possible(ways)
@@ -297,7 +310,7 @@ class Pretrained(Filter):
 
     def _gauged(self, seen: Array) -> tuple[float, float]:
         """The level, of 255, that a gauge finds in (C, Y, X), and by how much, as a logarithm, it may be off."""
-        x = self._tensor((seen / np.float32(PEAK) - np.float32(0.5))[None])
+        x = self._tensor((self.levels_.into(seen) / np.float32(PEAK) - np.float32(0.5))[None])
         with torch.inference_mode():
             level, off = (float(one) for one in self._loaded[0].gauge(x))  # type: ignore[operator]
         return PEAK * float(np.exp(level)), float(np.exp(off))
@@ -378,6 +391,11 @@ class Pretrained(Filter):
         """The network's output (B, channels, Y, X) as (C, Y, X) of this shape."""
         made: Array = y.float().cpu().numpy().reshape(-1, *y.shape[2:])[:, : shape[1], : shape[2]]
         return made
+
+
+def untold(level: float) -> Stabilizer:
+    """Return a way that changes nothing, of which a level is said for weights that find it themselves."""
+    return Stabilizer(ChannelNoise("gaussian", 0.0, 0.0, level, 0.0, level**2), transform=False)
 
 
 def _low_count(view: Array, ways: Sequence[Stabilizer]) -> float:

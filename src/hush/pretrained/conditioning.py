@@ -180,10 +180,10 @@ class Conditioning:
         return replace(self, middle=((bottom + top) / 2).astype(np.float32), extent=extent.astype(np.float32))
 
     @classmethod
-    def untold(cls, ways: Sequence[Stabilizer], card: Card) -> Conditioning:
-        """Tell nothing of the noise of values from 0 to 255, which are not stabilised."""
-        half, whole = (np.full((len(ways), 1, 1), size, np.float32) for size in (PEAK / 2, PEAK))
-        return cls(card, ways, middle=half, extent=whole)
+    def untold(cls, ways: Sequence[Stabilizer], card: Card, black: float, white: float) -> Conditioning:
+        """Tell nothing of the noise of values from `black` to `white`, which are not stabilised."""
+        middle, extent = (np.full((len(ways), 1, 1), at, np.float32) for at in ((black + white) / 2, white - black))
+        return cls(card, ways, middle=middle, extent=extent)
 
     @property
     def joint(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,6 +174,13 @@ def hidden(
     return mean(total)
 
 
+class Consistent(NamedTuple):
+    """At which multiple of the noise's level a denoiser is self-consistent, and what share of that noise it passes."""
+
+    factor: float
+    passed: float
+
+
 def consistent(
     function: Callable[[Array, float], Array],
     noisy: Array,
@@ -182,7 +189,7 @@ def consistent(
     *,
     rounds: int = 8,
     change: float = 0.01,
-) -> float:
+) -> Consistent:
     """Find the multiple of the noise's level at which a Bayesian denoiser is self-consistent.
 
     The mean that it gives lies as far from the noisy image as the noise's variance less the posterior's, which is its
@@ -207,8 +214,9 @@ def consistent(
     --------
     >>> rng = np.random.default_rng(0)
     >>> noisy, probe = rng.normal(0, 5, (256, 256)), rng.normal(0, 2, (256, 256))  # signal 4, noise 3, said to be 2
-    >>> round(consistent(lambda y, scale: y * 16 / (16 + (2 * scale) ** 2), noisy, probe, rounds=99, change=1e-4), 1)
-    1.5
+    >>> found = consistent(lambda y, scale: y * 16 / (16 + (2 * scale) ** 2), noisy, probe, rounds=99, change=1e-4)
+    >>> round(found.factor, 1), round(found.passed, 2)
+    (1.5, 0.64)
     """
     kept = slice(None) if where is None else where
     power, scale, step = float(np.mean(probe[kept] ** 2)), 1.0, 0.05
@@ -223,7 +231,7 @@ def consistent(
             break
         if turn == 0 and better > 1:
             scale = 4.0  # a network that was told too little passes noise on, and climbs slowly: come from above
-    return scale
+    return Consistent(scale, posterior / power / before**2)
 
 
 def mean(errors: Array) -> Risk:
