@@ -1,4 +1,4 @@
-"""What `hush denoise` makes of strong noise in 8 bits, of which much is cut off at black and white; and of weak noise.
+"""What `hush denoise` makes of strong noise in 8 bits, much of it cut off; of blurred noise and of weak noise.
 
     python benchmarks/strong_noise.py DATA
 
@@ -23,6 +23,7 @@ from hush.core import registry
 
 CASES = (  # name, files, those that are taken, brightness, levels, blur
     ("grey", "Train400/*.png", slice(-40, None, 4), 1.0, (50, 75, 100), 0.0),
+    ("grey, blurred", "Train400/*.png", slice(-40, None, 4), 1.0, (5, 10, 20), 0.7),
     ("colour", "BSDS500_train/*.jpg", slice(-20, None, 1), 1.0, (1, 2, 25, 75, 90), 0.0),
     ("colour, dark", "BSDS500_train/*.jpg", slice(-20, None, 4), 0.25, (75,), 0.0),
     ("colour, dark, blurred", "BSDS500_train/*.jpg", slice(-20, None, 4), 0.25, (75, 140), 0.6),

@@ -8,7 +8,7 @@ from hush.core.color import opponent
 from hush.core.image import Array
 
 JPEG_BLOCKS = 16  # side of the blocks in which a picture is looked at
-OWN_NOISE = (0.5, 1.2)  # what is finest in colours over that in brightness, where noise is of each colour by itself
+OWN_NOISE = (0.75, 1.2)  # what is finest in colours over that in brightness, where noise is of each colour by itself
 
 
 def eight_bits(values: Array) -> bool:

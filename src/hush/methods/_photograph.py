@@ -30,8 +30,7 @@ def colour_window(image: Image, report: NoiseReport, side: int) -> Image | None:
     return window if np.isfinite(np.asarray(window.data, np.float32)).any() and not lost else None
 
 
-def noise_of_camera(window: Image, report: NoiseReport) -> bool:
-    """Whether noise is what a camera left: correlated or none by the analysis, or by the look of the colours."""
-    white = report.recommendation["method"] is not None and all(one.white for one in report.channels)
+def noise_of_camera(window: Image) -> bool:
+    """Whether the finest detail of colours is what a camera or a converter left; see `of_a_camera`."""
     view = next(iter(window.planes(2))).view(window.data)
-    return not white or of_a_camera(fill(np.asarray(view, np.float32))[0])
+    return of_a_camera(fill(np.asarray(view, np.float32))[0])
