@@ -306,6 +306,16 @@ def test_colours_are_taken_from_black_to_white_whatever_their_numbers(white: flo
         assert np.square(found - clean).mean() < np.square(photo - clean).mean() / 2
 
 
+@pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")
+def test_blurred_noise_of_each_colour_is_no_cameras() -> None:
+    clean = data.coffee()[40:296, 150:406].astype(float)
+    drawn = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, clean.shape), (0.8, 0.8, 0))
+    values = np.clip(np.rint(clean + 20 * drawn / drawn.std()), 0, 255).astype(np.uint8)
+    result = registry.get("methods", "auto")().fit(Image(values, "YXS")).run(Image(values, "YXS"))
+    assert result.info["reason_code"] == "correlated"
+    assert np.square(result.image.data - clean).mean() < np.square(values - clean).mean() / 4
+
+
 def test_noise_too_strong_for_a_gauge_is_found_in_means_of_pixels() -> None:
     clean = data.coffee()[40:296, 150:406].astype(float) / 8
     drawn = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, clean.shape), (0.5, 0.5, 0))

@@ -690,7 +690,7 @@ def test_the_level_is_changed_only_where_two_witnesses_agree(
         told.append(value)
         return values if value != 1.35 else np.full_like(values, values.mean())
 
-    monkeypatch.setattr(risk, "consistent", lambda *_: own)
+    monkeypatch.setattr(risk, "consistent", lambda *_: risk.Consistent(own, 0.3))
     kind = registry.get("methods", "pretrained")
     monkeypatch.setattr(kind, "filter_trial", filtered)
     if most is not None:  # else what the analysis holds possible of an image without texture

@@ -38,7 +38,8 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
     """Take the scene through a sensor, denoise where the method's setting ``where`` says, and develop.
 
     ``where`` is ``mosaic`` (planes of one colour, as `hush.io.dng` gives them), ``linear`` (interpolated colours) or
-    ``srgb`` (those on the scale of files, 8 bits). Peers denoise nothing: ``clean`` has no noise, ``noisy`` all of it.
+    ``srgb`` (those on the scale of files, 8 bits; ``srgb16``: 16). Peers denoise nothing: ``clean`` has no noise,
+    ``noisy`` all of it.
     """
     settings = dict(method["settings"])
     where = settings.pop("where", "mosaic")
@@ -57,8 +58,10 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
         shown = Image(_developed(_light(stored)).astype(np.float32), "YXS")
         colours = _denoised(shown, method, settings, item.seed)
     else:
-        shown = Image(cast(255 * _srgb(_developed(_light(stored))), np.dtype(np.uint8)), "YXS")
-        colours = _linear(_denoised(shown, method, settings, item.seed) / 255)
+        dtype = np.dtype(np.uint16 if where == "srgb16" else np.uint8)
+        white = np.iinfo(dtype).max
+        shown = Image(cast(white * _srgb(_developed(_light(stored))), dtype), "YXS")
+        colours = _linear(_denoised(shown, method, settings, item.seed) / white)
     seconds = time.perf_counter() - begun
     inner = (slice(BORDER, -BORDER),) * 2
     made, truth = np.clip(colours[inner], 0, 1), scene[inner]
