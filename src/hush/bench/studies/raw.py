@@ -58,9 +58,8 @@ def row(item: Item, method: Row, recipe: Row) -> Row:
         shown = Image(_developed(_light(stored)).astype(np.float32), "YXS")
         colours = _denoised(shown, method, settings, item.seed)
     else:
-        dtype = np.dtype(np.uint16 if where == "srgb16" else np.uint8)
-        white = np.iinfo(dtype).max
-        shown = Image(cast(white * _srgb(_developed(_light(stored))), dtype), "YXS")
+        white, dtype = (65535, "uint16") if where == "srgb16" else (255, "uint8")
+        shown = Image(cast(white * _srgb(_developed(_light(stored))), np.dtype(dtype)), "YXS")
         colours = _linear(_denoised(shown, method, settings, item.seed) / white)
     seconds = time.perf_counter() - begun
     inner = (slice(BORDER, -BORDER),) * 2
