@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+import hush
 from helpers import data
 from hush.core import registry
 from hush.core.image import Array, Image
@@ -19,6 +20,7 @@ from hush.datasets import _camera_sensor as sensing
 from hush.datasets import camera
 from hush.datasets._camera_finish import Finish, Smoothing
 from hush.datasets._camera_sensor import Sensor
+from hush.methods._photograph import noise_of_camera
 from hush.methods.pretrained import MOST_OFF, TOLD_MULTIPLE
 from hush.nets._gauge import USUAL_LOG, USUAL_SPREAD_LOG, Gauge
 from hush.pretrained import data as learning
@@ -304,6 +306,16 @@ def test_colours_are_taken_from_black_to_white_whatever_their_numbers(white: flo
         assert np.abs(same.clip(0, 255) - eight).max() < 0.6  # 8 bits are rounded
     for found in (eight, same):
         assert np.square(found - clean).mean() < np.square(photo - clean).mean() / 2
+
+
+def test_where_the_analysis_finds_nothing_a_camera_is_thought_of_in_8_bits_only() -> None:
+    photo = Image(data.coffee()[40:168, 150:278], "YXS")
+    wide = Image((photo.data * 257.0).astype(np.uint16), "YXS")
+    found = hush.analyze(wide)
+    nothing, something = (replace(found, recommendation={"method": method}) for method in (None, "pretrained"))
+    assert noise_of_camera(photo, nothing)
+    assert not noise_of_camera(wide, nothing)
+    assert noise_of_camera(wide, something)
 
 
 @pytest.mark.filterwarnings("ignore::hush.core.errors.HushWarning")

@@ -6,7 +6,7 @@ import numpy as np
 
 from hush.core.image import Image
 from hush.core.missing import fill
-from hush.estimation.camera_pipeline import of_a_camera
+from hush.estimation.camera_pipeline import eight_bits, of_a_camera
 from hush.estimation.report import MANY, NoiseReport
 from hush.quality.estimate import middle
 
@@ -30,7 +30,11 @@ def colour_window(image: Image, report: NoiseReport, side: int) -> Image | None:
     return window if np.isfinite(np.asarray(window.data, np.float32)).any() and not lost else None
 
 
-def noise_of_camera(window: Image) -> bool:
-    """Whether the finest detail of colours is what a camera or a converter left; see `of_a_camera`."""
-    view = next(iter(window.planes(2))).view(window.data)
-    return of_a_camera(fill(np.asarray(view, np.float32))[0])
+def noise_of_camera(window: Image, report: NoiseReport) -> bool:
+    """Whether there may be noise of a camera or a converter, by the look of the colours; see `of_a_camera`.
+
+    In 8 bits rounding and JPEG hide noise from the analysis: there it may be where the analysis finds none.
+    """
+    values = np.asarray(next(iter(window.planes(2))).view(window.data), np.float32)
+    found = report.recommendation["method"] is not None
+    return (found or eight_bits(values[np.isfinite(values)])) and of_a_camera(fill(values)[0])

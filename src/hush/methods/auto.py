@@ -141,7 +141,7 @@ class Auto(PreparedInput):
         self.reason_ = self.usual_reason_ = self.report_.reason
         photograph = colour_window(given[0], self.report_, LOOK)
         surely = None
-        if photograph is not None and noise_of_camera(photograph):
+        if photograph is not None and noise_of_camera(photograph, self.report_):
             surely = self._gauged(photograph)
         if surely is not None:
             self._choose_for_photograph(Decision.at_least("camera-noise-level", surely[0], SURELY), given)
