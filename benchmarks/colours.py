@@ -19,6 +19,7 @@ import numpy as np
 
 import hush
 from hush import io
+from hush.core.metrics import fit_gain
 from hush.datasets.recipes import drawn_noise
 from hush.datasets.synthetic import epithelium, fluorescence
 
@@ -29,6 +30,7 @@ NOISES = (
     "poisson:photons=60",
 )
 DYE_NOISES = ("none", "poisson:photons=60", "correlated:sigma=15,length=0.7")
+EQUAL = 99.0  # dB
 NUMBERS = {"8 bits": (255, np.uint8), "16 bits": (65535, np.uint16), "floats": (1, np.float32)}
 
 
@@ -41,8 +43,7 @@ def stored(values: Any, numbers: str) -> Any:
 
 def psnr(values: Any, clean: Any, numbers: str) -> float:
     """Return the PSNR, where white is the peak; of equal images 99."""
-    error = np.square(np.asarray(values, float) * (255 / NUMBERS[numbers][0]) - clean).mean()
-    return 99.0 if error < 1e-4 else float(10 * np.log10(255**2 / error))
+    return min(hush.psnr(np.asarray(values, float) * (255 / NUMBERS[numbers][0]), clean, 255), EQUAL)
 
 
 def with_noise(clean: Any, notation: str, name: str) -> Any:
@@ -55,8 +56,7 @@ def with_noise(clean: Any, notation: str, name: str) -> Any:
 
 def fitted(values: Any, clean: Any) -> Any:
     """Return values with the gain and the offset of each colour that are nearest to the clean ones."""
-    lines = [np.polyfit(values[..., k].ravel(), clean[..., k].ravel(), 1) for k in range(3)]
-    return np.stack([np.polyval(line, values[..., k]) for k, line in enumerate(lines)], -1)
+    return np.stack([fit_gain(values[..., k], clean[..., k])[0] for k in range(3)], -1)
 
 
 def line(names: str, scores: Sequence[Sequence[float]]) -> None:

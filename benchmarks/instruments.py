@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import hush
 from hush import io
 from hush.core import registry
+from hush.core.metrics import fit_gain
 
 PAIRS = {  # names of noisy files and references, and which numbers
     "OCT, development": ("OCT_Bioptigen/{}_noisy.tif", "OCT_Bioptigen/{}_avg.tif", "01 03 05 07"),
@@ -29,12 +29,6 @@ PAIRS = {  # names of noisy files and references, and which numbers
     ),
     "SEM": ("SEM_KRISS/line{}_noisy.png", "SEM_KRISS/line{}_ref.png", "015 016 018 023 025"),
 }
-
-
-def psnr(values: Any, reference: Any) -> float:
-    """Return the PSNR after a fit of gain and offset."""
-    line = np.polyfit(values.ravel(), reference.ravel(), 1)
-    return float(10 * np.log10(255**2 / np.square(np.polyval(line, values) - reference).mean()))
 
 
 def main() -> None:
@@ -50,7 +44,7 @@ def main() -> None:
             image = io.read(folder / noisy.format(number))
             truth = io.read(folder / reference.format(number)).data.astype(float)
             result = registry.get("methods", "auto")().fit(image).run(image)
-            scores = (psnr(one.data.astype(float), truth) for one in (image, result.image))
+            scores = (hush.psnr(fit_gain(one, truth)[0], truth, 255) for one in (image, result.image))
             rows.append((*scores, result.info["share"]))
         before, after, share = np.transpose(rows)
         said = f"{before.mean():.2f} | {after.mean():.2f} | {(after - before).min():+.2f} | {np.median(share):.2f}"

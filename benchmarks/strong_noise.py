@@ -40,11 +40,6 @@ def drawn(clean: Any, level: float, blur: float, seed: int) -> Any:
     return np.clip(np.rint(clean + level * noise), 0, 255).astype(np.uint8)
 
 
-def psnr(image: Any, clean: Any) -> float:
-    """Return the PSNR of 8 bits."""
-    return float(10 * np.log10(255**2 / np.square(np.asarray(image, float) - clean).mean()))
-
-
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +54,7 @@ def main() -> None:
             for seed, image in enumerate(images):
                 clean = image.data * bright
                 noisy = hush.Image(drawn(clean, level, blur, seed), image.axes)
-                scores.append((psnr(noisy.data, clean), psnr(hush.denoise(noisy).data, clean)))
+                scores.append([hush.psnr(one, clean, 255) for one in (noisy.data, hush.denoise(noisy).data)])
             before, after = np.mean(scores, 0)
             worse = sum(one < other - 0.05 for other, one in scores)
             print(f"| {name} | {level} | {len(images)} | {before:.2f} | {after:.2f} | {worse} |", flush=True)
